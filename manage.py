@@ -7,6 +7,11 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "platform_site.settings")
+    from platform_site import env, pg
+
+    environment = env.read()
+    if not environment.production:
+        pg.prepare_environment(os.environ, environment.data_dir)
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -1,0 +1,158 @@
+"""Django's settings: one file, every value from `env.py`. Production differs in checks and cookies alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
+
+from platform_site import env, pg
+from platform_site.local_secrets import local_secrets
+from platform_site.production import problems
+
+ENV = env.read()
+BASE_DIR = env.REPOSITORY
+DATA_DIR = ENV.data_dir
+
+if ENV.production and (found := problems(ENV)):
+    raise ImproperlyConfigured("PLATFORM_ENV=production: " + "; ".join(found))
+
+DEBUG = False
+SECRET_KEY = ENV.secret_key or local_secrets(DATA_DIR)["SECRET_KEY"]
+ALLOWED_HOSTS = list(ENV.allowed_hosts) or ["127.0.0.1", "localhost", "[::1]"]
+CSRF_TRUSTED_ORIGINS = list(ENV.csrf_trusted_origins)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "template_partials",
+    "procrastinate.contrib.django",
+    "axes",
+    "csp",
+    "simple_history",
+    "ninja",
+    "registry_app",
+    "routing_app",
+    "feedback_app",
+    "traces_app",
+    "campaigns_app",
+    "platform_site",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "platform_site.urls"
+ASGI_APPLICATION = "platform_site.asgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database(url: str, pool_size: int) -> dict[str, Any]:
+    """A libpq URL as Django's dictionary; what Django has no name for goes to the driver."""
+    parts = conninfo_to_dict(url)
+    names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
+    known = {name: str(parts.pop(key, None) or "") for name, key in names.items()}
+    # Without health checks a pool hands out dead connections after the database was restarted.
+    pool = {"pool": {"min_size": 0, "max_size": pool_size, "timeout": 10}} if pool_size else {}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        **known,
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**parts, **pool},
+    }
+
+
+DATABASES = {"default": _database(ENV.database_url or pg.url_for(DATA_DIR), ENV.database_pool_size)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
+}
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # refuses before the password is looked at
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/"
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENV.production
+SECURE_HSTS_SECONDS = 31_536_000 if ENV.production else 0
+# Two checkouts on one host name must not log each other out.
+SESSION_COOKIE_NAME = "sessionid" if ENV.production else f"sessionid_{ENV.port}"
+CSRF_COOKIE_NAME = "csrftoken" if ENV.production else f"csrftoken_{ENV.port}"
+
+PROCRASTINATE_WORKER_DEFAULTS = {
+    "delete_jobs": "successful",
+    "fetch_job_polling_interval": 1.0,  # retries and scheduled jobs are not announced by NOTIFY
+    "update_heartbeat_interval": 2.0,
+    "stalled_worker_timeout": 10.0,
+}

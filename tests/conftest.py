@@ -1,0 +1,55 @@
+"""Tests run on real PostgreSQL: `DATABASE_URL` when set, else the embedded server of this checkout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from platform_site import pg
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NOT_IN_TESTS = ("LANGSMITH_TRACING", "LANGSMITH_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "PLATFORM_ENV")
+
+for name in NOT_IN_TESTS:
+    os.environ.pop(name, None)
+os.environ["DATABASE_POOL_SIZE"] = "0"  # a pool would hold test databases open
+pg.prepare_environment(os.environ, REPOSITORY / ".data")
+
+
+def pytest_configure() -> None:
+    from django.conf import settings
+
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.SERVESTATIC_USE_FINDERS = True
+    settings.STATIC_ROOT = None
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def database_url(transactional_db: None) -> str:
+    """URL of this test's database, with all migrations; for code and processes that use no Django.
+
+    What is written through Django in the test is committed, and every table is emptied after it.
+    """
+    from django.db import connection
+
+    settings = connection.settings_dict
+    user, password = (quote(str(settings[name] or ""), safe="") for name in ("USER", "PASSWORD"))
+    host, port = (quote(str(settings[name] or ""), safe="") for name in ("HOST", "PORT"))
+    login = f"{user}:{password}" if password else user
+    query = f"host={host}" + (f"&port={port}" if port else "")
+    return f"postgresql://{login}@/{quote(str(settings['NAME']), safe='')}?{query}"
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data folder for a component under test, apart from the checkout's own."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    return folder

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+
+def test_api_description_and_page_are_served_from_our_own_origin(client: Client) -> None:
+    page = client.get("/api/docs").content.decode()
+    assert client.get("/api/openapi.json").json()["info"]["title"] == "Agentic sales platform"
+    assert "/static/ninja/swagger-ui-bundle.js" in page
+    assert "//cdn" not in page
+
+
+def test_database_url_reaches_the_migrated_test_database(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("select current_database(), count(*) from django_migrations").fetchone()
+    assert row is not None
+    assert row[0].startswith("test_")
+    assert row[1] > 0
