@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from platform_site import env, pg
 from platform_site.local_secrets import local_secrets
+from platform_site.logging import config as logging_config
 from platform_site.production import problems
 
 ENV = env.read()
@@ -49,6 +50,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "platform_site.middleware.request_context",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -149,6 +151,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if ENV.production else 0
 # Two checkouts on one host name must not log each other out.
 SESSION_COOKIE_NAME = "sessionid" if ENV.production else f"sessionid_{ENV.port}"
 CSRF_COOKIE_NAME = "csrftoken" if ENV.production else f"csrftoken_{ENV.port}"
+
+LOGGING = logging_config(ENV)
 
 PROCRASTINATE_WORKER_DEFAULTS = {
     "delete_jobs": "successful",

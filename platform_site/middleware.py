@@ -1,0 +1,64 @@
+"""Gives each request its id, puts it on every log line and answer, and logs one line when it is done."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+
+from django.utils.decorators import sync_and_async_middleware
+
+from platform_site.lib.logs import log_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+logger = logging.getLogger("platform.request")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{8,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@sync_and_async_middleware
+def request_context(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """A caller's well-formed `x-request-id` is kept, else one is made; `traceparent` gives the trace id."""
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponse:
+            started = time.perf_counter()
+            with log_context(**_ids(request)):
+                return _finish(request, await get_response(request), started)
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        with log_context(**_ids(request)):
+            return _finish(request, get_response(request), started)
+
+    return synchronous
+
+
+def _ids(request: HttpRequest) -> dict[str, str]:
+    given = request.headers.get("x-request-id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+    request.META["platform.request_id"] = request_id
+    trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    return {"request_id": request_id, "trace_id": trace[1] if trace else ""}
+
+
+def _finish(request: HttpRequest, response: HttpResponse, started: float) -> HttpResponse:
+    response.headers["x-request-id"] = request.META["platform.request_id"]
+    facts = {
+        "method": request.method,
+        "path": request.path,  # without the query: it may hold what a user searched for
+        "status": response.status_code,
+        "ms": round((time.perf_counter() - started) * 1000, 1),
+    }
+    logger.info("%s %s %s", request.method, request.path, response.status_code, extra=facts)
+    return response
