@@ -1,0 +1,63 @@
+"""How numbers, times and ids read on a page. Pure text, no markup."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+
+def shown_duration(seconds: float | timedelta | None) -> str:
+    """Three significant digits with the unit: `14 ms`, `9.42 s`, `3 m 20 s`, `3 d 21 h`. Unknown is empty."""
+    if seconds is None:
+        return ""
+    value = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
+    if not math.isfinite(value):
+        return ""
+    value = max(value, 0.0)
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms" if value >= 0.001 or value == 0 else "<1 ms"
+    if value < 99.95:
+        return f"{value:.{2 if value < 9.995 else 1}f} s"
+    for big, small, big_unit, small_unit in ((86400, 3600, "d", "h"), (3600, 60, "h", "m"), (60, 1, "m", "s")):
+        if value >= big:
+            whole, rest = divmod(round(value / small), big // small)
+            return f"{whole} {big_unit} {rest} {small_unit}" if rest else f"{whole} {big_unit}"
+    return f"{value:.0f} s"
+
+
+def shown_cost(amount: Decimal | float | None) -> str:
+    """Dollars with four decimals; a real zero is `$0`, unknown is empty, dust is `<$0.0001`."""
+    if amount is None:
+        return ""
+    value = Decimal(str(amount))
+    if value == 0:
+        return "$0"
+    if 0 < value < Decimal("0.00005"):
+        return "<$0.0001"
+    return f"${value:,.4f}" if value < 100 else f"${value:,.2f}"
+
+
+def shown_count(number: int | None) -> str:
+    """`7,812`; unknown is empty, because an empty cell is not a zero."""
+    return "" if number is None else f"{number:,}"
+
+
+def shown_percent(part: float | None) -> str:
+    """A share 0..1 as `1.2 %`, `81 %`."""
+    if part is None:
+        return ""
+    value = part * 100
+    return f"{value:.1f} %" if 0 < value < 9.95 else f"{value:.0f} %"
+
+
+def shown_time(moment: datetime, show: str = "full") -> str:
+    """`Thu 19 Nov, 11:41:07` in UTC; `clock` and `day` show that half. The browser rewrites it to its zone."""
+    at = moment.astimezone(UTC)
+    day, clock = f"{at:%a} {at.day} {at:%b}", f"{at:%H:%M:%S}"
+    return {"clock": clock, "day": day}.get(show, f"{day}, {clock}")
+
+
+def short_id(value: object) -> str:
+    """The first 8 characters: enough to tell ids apart by eye."""
+    return str(value or "")[:8]

@@ -1,0 +1,155 @@
+// Everything here adds to pages that already work without it.
+(() => {
+  "use strict";
+  const $ = (sel, from = document) => from.querySelector(sel);
+  const $$ = (sel, from = document) => [...from.querySelectorAll(sel)];
+  const say = (text) => { const s = $("#status"); if (s) s.textContent = text; };
+  const store = (key, value) => {
+    try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); } catch { return null; }
+  };
+
+  // Times: the server writes UTC; the viewer reads their own zone.
+  const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
+  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  const local = (from) => $$("time[data-show]", from).forEach((el) => {
+    const at = new Date(el.dateTime), show = el.dataset.show;
+    if (isNaN(at)) return;
+    const d = day.format(at).replace(",", ""), t = clock.format(at);
+    el.textContent = show === "clock" ? t : show === "day" ? d : `${d}, ${t}`;
+  });
+
+  // Theme: auto, light, dark; the admin uses the same key.
+  const themes = ["auto", "light", "dark"];
+  const cycle = () => {
+    const now = document.documentElement.dataset.theme || "auto";
+    const next = themes[(themes.indexOf(now) + 1) % 3];
+    document.documentElement.dataset.theme = next;
+    store("theme", next);
+    say(`Theme: ${next}`);
+  };
+
+  // Run tree (treegrid): roving tabindex over visible rows.
+  const rows = (grid) => $$("tbody tr:not([hidden])", grid);
+  const level = (row) => +row.getAttribute("aria-level");
+  const below = (row) => {
+    const out = [];
+    for (let r = row.nextElementSibling; r && level(r) > level(row); r = r.nextElementSibling) out.push(r);
+    return out;
+  };
+  const roam = (row) => {
+    if (!row) return;
+    $$("tr[tabindex='0']", row.closest("table")).forEach((r) => { r.tabIndex = -1; });
+    row.tabIndex = 0;
+    row.focus();
+    row.scrollIntoView({ block: "nearest" });
+  };
+  const fold = (row, open) => {
+    if (!row.hasAttribute("aria-expanded")) return;
+    if (row.dataset.more) { $(".c-tree__fold", row).click(); return; }
+    row.setAttribute("aria-expanded", open);
+    let shut = Infinity;
+    below(row).forEach((r) => {
+      if (level(r) <= shut) shut = Infinity;
+      r.hidden = !open || level(r) > shut;
+      if (shut === Infinity && r.getAttribute("aria-expanded") === "false") shut = level(r);
+    });
+  };
+  const parent = (row) => {
+    let r = row.previousElementSibling;
+    while (r && level(r) >= level(row)) r = r.previousElementSibling;
+    return r;
+  };
+  const next = (grid, row, sel) => {
+    const all = rows(grid), at = all.indexOf(row), hit = (r) => r.matches(sel);
+    return all.slice(at + 1).find(hit) || all.find(hit);
+  };
+  const treeKeys = (e, grid, row) => {
+    const all = rows(grid), at = all.indexOf(row), open = row.getAttribute("aria-expanded");
+    switch (e.key) {
+      case "ArrowDown": case "j": roam(all[at + 1]); break;
+      case "ArrowUp": case "k": roam(all[at - 1]); break;
+      case "Home": roam(all[0]); break;
+      case "End": roam(all.at(-1)); break;
+      case "ArrowRight": if (open === "false") fold(row, true); else if (open) roam(all[at + 1]); break;
+      case "ArrowLeft": if (open === "true") fold(row, false); else roam(parent(row)); break;
+      case "Enter": if (e.target !== row) return false; $("a[data-open]", row)?.click(); break;
+      case "f": roam(next(grid, row, ".c-finding")); break;
+      case "e": roam(next(grid, row, "[data-status='error']")); break;
+      case "l": roam(next(grid, row, "[data-kind='llm']")); break;
+      default:
+        if (!/^[1-9]$/.test(e.key)) return false;
+        $$("tr[aria-expanded]:not([data-more])", grid).reverse().forEach((r) => fold(r, level(r) < +e.key));
+        if (row.hidden) roam(rows(grid)[0]);
+    }
+    return true;
+  };
+
+  // Lists: j and k walk, Enter opens.
+  const listStep = (by) => {
+    const links = $$("[data-rows] a[data-open]");
+    const at = links.indexOf(document.activeElement);
+    links[Math.max(0, Math.min(links.length - 1, at + by))]?.focus();
+    return links.length > 0;
+  };
+
+  const follow = (sel) => { const el = $(sel); el?.click(); return !!el; };
+  const go = { h: "/", t: "/traces/", g: "/registry/", r: "/routing/", c: "/campaigns/", f: "/feedback/", d: "/diagnostics/", p: "/fleet/" };
+  let pending = 0;
+  const pageKeys = (e) => {
+    if (pending && Date.now() - pending < 1200 && go[e.key]) { pending = 0; location.href = go[e.key]; return true; }
+    pending = e.key === "g" ? Date.now() : 0;
+    switch (e.key) {
+      case "/": { const f = $("[data-filter]") || $("#search"); f?.focus(); f?.select(); return !!f; }
+      case "?": return follow("[data-help]");
+      case "j": return listStep(1);
+      case "k": return listStep(-1);
+      case "[": return follow("[data-previous]");
+      case "]": return follow("[data-next]");
+      case ".": return follow("[data-held]");
+      case "r": return follow("[data-record]");
+      case "Escape": { const row = $("tr[aria-selected='true']"); if (row?.hasAttribute("tabindex")) roam(row); return !!row; }
+      default: return false;
+    }
+  };
+
+  document.addEventListener("keydown", (e) => {
+    if (e.ctrlKey || e.metaKey || e.altKey || store("keys") === "off" && /^[^A-Z]$/.test(e.key)) return;
+    const el = e.target;
+    if (el.closest("input, textarea, select, [contenteditable], dialog")) return;
+    const row = el.closest("[role='treegrid'] tbody tr");
+    if ((row && treeKeys(e, row.closest("table"), row)) || pageKeys(e)) e.preventDefault();
+  });
+
+  document.addEventListener("click", (e) => {
+    const el = e.target.closest("[data-copy], [data-theme-cycle], [data-help], [data-close], [data-keys], .c-tree__fold");
+    if (!el) return;
+    if (el.dataset.copy !== undefined) {
+      navigator.clipboard?.writeText(el.dataset.copy).then(() => say("Copied"), () => say("The browser refused to copy"));
+    } else if (el.matches("[data-theme-cycle]")) cycle();
+    else if (el.matches("[data-help]")) { const d = $("#keys"); if (!d?.showModal) return; d.showModal(); }
+    else if (el.matches("[data-close]")) el.closest("dialog").close();
+    else if (el.matches("[data-keys]")) { store("keys", store("keys") === "off" ? "on" : "off"); say(`Single keys are ${store("keys")}`); }
+    else {
+      const row = el.closest("tr");
+      if (row.dataset.more || e.ctrlKey || e.metaKey) return;
+      fold(row, row.getAttribute("aria-expanded") !== "true");
+    }
+    e.preventDefault();
+  });
+
+  // Selecting a row of the tree marks it before its panel arrives.
+  document.addEventListener("htmx:beforeRequest", (e) => {
+    const row = e.target.closest?.("[role='treegrid'] tbody tr");
+    if (!row || !e.target.matches("[data-open]")) return;
+    $$("tr[aria-selected='true']", row.closest("table")).forEach((r) => r.setAttribute("aria-selected", "false"));
+    row.setAttribute("aria-selected", "true");
+  });
+  // A hidden page asks seldom; one poll in twelve (60 s instead of 5 s) goes out.
+  let held = 0;
+  document.addEventListener("htmx:beforeRequest", (e) => {
+    if (document.hidden && e.detail.requestConfig?.triggeringEvent === undefined && e.target.matches?.("[hx-trigger*='every']") && ++held % 12) e.preventDefault();
+  });
+  document.addEventListener("htmx:afterSettle", (e) => local(e.target));
+  document.addEventListener("htmx:sendError", () => { const a = $("#alerts"); if (a) a.textContent = "No answer from the server. What you see is the last state received."; });
+  local(document);
+})();
