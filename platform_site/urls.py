@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.contrib.auth import views as auth
 from django.urls import URLPattern, URLResolver, path
 
+from platform_site import views
 from platform_site.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("login/", auth.LoginView.as_view(), name="login"),
+    path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("search", views.search, name="search"),
+    path("keys", views.keys, name="keys"),
+    path("_patterns", views.pattern_sheet, name="patterns"),
 ]
+handler403 = views.permission_denied
+handler404 = views.page_not_found
+handler500 = views.server_error

@@ -19,7 +19,11 @@ def shown_duration(seconds: float | timedelta | None) -> str:
         return f"{value * 1000:.0f} ms" if value >= 0.001 or value == 0 else "<1 ms"
     if value < 99.95:
         return f"{value:.{2 if value < 9.995 else 1}f} s"
-    for big, small, big_unit, small_unit in ((86400, 3600, "d", "h"), (3600, 60, "h", "m"), (60, 1, "m", "s")):
+    for big, small, big_unit, small_unit in (
+        (86400, 3600, "d", "h"),
+        (3600, 60, "h", "m"),
+        (60, 1, "m", "s"),
+    ):
         if value >= big:
             whole, rest = divmod(round(value / small), big // small)
             return f"{whole} {big_unit} {rest} {small_unit}" if rest else f"{whole} {big_unit}"

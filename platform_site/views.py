@@ -1,0 +1,67 @@
+"""Pages that belong to no app: home, search, keyboard help, the pattern sheet, and the error pages."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from platform_site import patterns
+from platform_site.lib.htmx import wants_fragment
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+@login_required
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """The bar's one field: an id opens its action, anything else filters the list."""
+    text = request.GET.get("q", "").strip()[:200]
+    return HttpResponseRedirect("/traces/?" + urlencode({"q": text}) if text else "/traces/")
+
+
+@require_safe
+def keys(request: HttpRequest) -> HttpResponse:
+    """Keyboard help as a page, for readers without scripts."""
+    return render(request, "keys.html")
+
+
+@login_required
+@require_safe
+def pattern_sheet(request: HttpRequest) -> HttpResponse:
+    """Every component in every state, for those who build pages."""
+    if not request.user.is_staff:
+        raise PermissionDenied("The pattern sheet is for staff accounts.")
+    return render(request, "patterns.html", patterns.sheet())
+
+
+def _failure(request: HttpRequest, status: HTTPStatus, title: str, text: str) -> HttpResponse:
+    """An alert for htmx (it lands in #alerts), a page for everybody else."""
+    template = "ui/_alert.html" if wants_fragment(request) else f"{status.value}.html"
+    context = {"tone": "bad", "title": title, "text": text, "reason": text}
+    return render(request, template, context, status=status)
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    reason = str(exception or "") or "The permission is missing; ask someone who manages accounts."
+    return _failure(request, HTTPStatus.FORBIDDEN, "Your account may not do this.", reason)
+
+
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _failure(request, HTTPStatus.NOT_FOUND, "Not found.", "The id belongs to nothing that is stored.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _failure(
+        request,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The page could not be made.",
+        "The failure is in the log with its request id. Calls still run; the dispatcher does not need this page.",
+    )
