@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from campaigns_app.loop import run_claim_loop
+from django.core.management.base import BaseCommand
+from procrastinate.contrib.django import app
+
+CONCURRENCY = 4
+GRACE_S = 8.0
+
+
+class Command(BaseCommand):
+    help = "Work off due jobs and due campaign steps until SIGTERM; what runs is finished first."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with app.replace_connector(app.connector.get_worker_connector()):
+            asyncio.run(work())
+
+
+async def work() -> None:
+    """Run both loops; when either ends, by a signal or an error, the other is ended too."""
+    stop = threading.Event()
+    async with app.open_async():
+        worker = asyncio.create_task(
+            app.run_worker_async(
+                queues=queues(), concurrency=CONCURRENCY, shutdown_graceful_timeout=GRACE_S, name="jobs"
+            )
+        )
+        claims = asyncio.create_task(asyncio.to_thread(run_claim_loop, stop))
+        await asyncio.wait((worker, claims), return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        worker.cancel()
+        for task in await asyncio.gather(worker, claims, return_exceptions=True):
+            if isinstance(task, Exception):
+                raise task
+
+
+def queues() -> list[str]:
+    """The queues of every task Django knows. Those of the pools (`pool-…`) are taken by the pools alone."""
+    return sorted({task.queue for task in app.tasks.values() if not task.queue.startswith("pool-")})
