@@ -1,0 +1,192 @@
+"""The dispatcher: the one way in. Gate, auth, a look at the body, the route, the pool's answer as it comes.
+
+Routes and pool limits come from the live routing document; nothing here needs the database to serve
+stateless runs. What a request did is written as a dispatch record after it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from contract.route_for import HEALTH_PATHS, path_decision
+from routing_app.dispatcher import health
+from routing_app.dispatcher.body import ClientGone
+from routing_app.dispatcher.call import Call
+from routing_app.dispatcher.errors import Problem
+from routing_app.dispatcher.forward import BrokenAnswer
+from routing_app.dispatcher.gate import admit, authenticate, header_map, normalised, require_scope
+from routing_app.dispatcher.metrics import Metrics
+from routing_app.dispatcher.pool import PoolSet
+from routing_app.dispatcher.records import Recorder
+from routing_app.dispatcher.runs import Runs
+from routing_app.dispatcher.table import RoutingTable
+from routing_app.live import LiveState
+
+if TYPE_CHECKING:
+    from contract.routing_document import RoutingDocument
+    from routing_app.dispatcher.asgi_types import Headers, Receive, Scope, Send
+    from routing_app.dispatcher.config import DispatcherConfig
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """A plain ASGI application. `start()` before the first request, `stop()` after the last."""
+
+    def __init__(self, config: DispatcherConfig) -> None:
+        self.config = config
+        self.live = LiveState(config.database_url, config.data_dir)
+        self.recorder = Recorder(config.database_url, config.data_dir / "spool")
+        self.metrics = Metrics()
+        self.pools = PoolSet()
+        self.table: RoutingTable | None = None
+        self.draining = False
+        self.readiness = health.Readiness(config.settle_s)
+        self._runs = Runs(self)
+        self._idle = asyncio.Event()
+
+    async def start(self) -> None:
+        await self.recorder.start()
+        self.live.on_document(self._take_document)
+        await self.live.start()
+        self.readiness.start(self.pools)
+
+    async def stop(self) -> None:
+        """Refuse new work, let what is in flight end for `drain_s`, then write the records out."""
+        self.draining = True
+        if self.metrics.in_flight:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout(self.config.drain_s):
+                    await self._idle.wait()
+            except TimeoutError:
+                log.warning("dispatcher: %d requests cut at stop", self.metrics.in_flight)
+        await self.readiness.stop()
+        await self.live.stop()
+        await self.recorder.stop()
+        await self.pools.close()
+
+    def _take_document(self, document: RoutingDocument) -> None:
+        try:
+            table = RoutingTable(document, self.config.environ)
+        except Exception:
+            log.exception(
+                "dispatcher: routing document %s not usable; the last one stays", document.get("version")
+            )
+            return
+        self.table = table
+        self.pools.apply(table.specs)
+        log.info("dispatcher: routing version %d is live", table.version)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _refuse_socket(receive, send)
+            return
+        self.metrics.in_flight += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self.metrics.in_flight -= 1
+            if self.draining and not self.metrics.in_flight:
+                self._idle.set()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            path = normalised(scope.get("raw_path") or scope["path"].encode())
+            headers = header_map(scope["headers"])
+        except Problem as problem:
+            self.metrics.refused(problem.code)
+            await _refuse(send, problem)
+            return
+        call = Call(scope, receive, send, path, headers)
+        try:
+            await self._answer(call)
+        except Problem as problem:
+            await self._explain(call, problem)
+        except ClientGone:
+            _mark_gone(call)
+        except asyncio.CancelledError:
+            if not call.client_gone:
+                raise
+            _mark_gone(call)
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+        except BrokenAnswer as broken:
+            log.warning("dispatcher: answer to %s cut: %s", call.record.id, broken)
+        finally:
+            call.unwatch()
+            self._record(call)
+
+    async def _answer(self, call: Call) -> None:
+        if (
+            call.path in HEALTH_PATHS
+            and path_decision(call.method, call.path, has_auth=False, auth_matches=False)[0] == 200
+        ):
+            status, body = health.answer(self, call.path)
+            await call.answer(status, body)
+            return
+        if call.path == "/metrics":
+            await self._metrics(call)
+            return
+        call.adopt_key(admit(call.method, call.path, call.headers, self.live.keyring))
+        call.adopt_trace()
+        if self.draining:
+            raise Problem(503, "this dispatcher is stopping", kind="backend", code="STOPPING", retry_after=1)
+        await self._runs.handle(call)
+
+    async def _metrics(self, call: Call) -> None:
+        require_scope(authenticate(call.headers, self.live.keyring), "read")
+        version = self.table.version if self.table else 0
+        body = self.metrics.render(self.live, version, self.pools.pools.values(), self.recorder)
+        headers: Headers = [
+            (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await call.start(200, headers)
+        await call.finish(body)
+
+    async def _explain(self, call: Call, problem: Problem) -> None:
+        record = call.record
+        record.error_kind, record.error = problem.kind, problem.detail[:300]
+        if problem.code and not call.record_wanted:
+            self.metrics.refused(problem.code)
+        if call.started:
+            log.error("dispatcher: a problem after the answer began: %s", problem.detail)
+            return
+        extra = problem.headers()
+        if record.pool:
+            extra.append((b"x-agentic-pool", record.pool.encode()))
+        if self.table is not None:
+            extra.append((b"x-agentic-routing-version", self.table.version_header))
+        await call.answer(problem.status, problem.body(), extra)
+
+    def _record(self, call: Call) -> None:
+        if not call.record_wanted:
+            return
+        record = call.record
+        record.total_ms = (time.perf_counter() - call.started_at) * 1000
+        record.ended_at = datetime.now(UTC)
+        self.metrics.observe(record)
+        self.recorder.add(record)
+
+
+def _mark_gone(call: Call) -> None:
+    call.record.status = call.record.status or 499
+    call.record.error_kind, call.record.error = "client", "the caller went away"
+
+
+async def _refuse(send: Send, problem: Problem) -> None:
+    body = problem.body()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse_socket(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 1008, "reason": "WebSockets are not served here"})

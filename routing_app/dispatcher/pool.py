@@ -1,0 +1,286 @@
+"""A pool as the dispatcher sees it: bounded, watched, with one or more replicas.
+
+Nothing is shared between pools: session, connections, slots and breakers are each pool's own,
+so a pool on fire uses up only what is its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import aiohttp
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+#: Below the keep-alive of uvicorn (5 s): a POST never goes out on a connection the pool is just closing.
+IDLE_CONNECTION_S = 3.0
+#: Calls that do not hold a run (state, cancel, get): their own lane, so that a flooded pool can be cancelled.
+CONTROL_CONCURRENCY, CONTROL_QUEUE = 32, 128
+_URL_CACHE = 512
+
+
+class Saturated(Exception):
+    """All slots are taken and the queue is full, or the wait for a slot took too long."""
+
+
+class Bulkhead:
+    """At most `limit` holders and `queue` waiters, first come first served."""
+
+    __slots__ = ("active", "limit", "queue", "waiters")
+
+    def __init__(self, limit: int, queue: int) -> None:
+        self.limit, self.queue = limit, queue
+        self.active = 0
+        self.waiters: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self, timeout_s: float) -> None:
+        """Raises Saturated when the queue is full or no slot came free within `timeout_s`."""
+        if self.active < self.limit and not self.waiters:
+            self.active += 1
+            return
+        if len(self.waiters) >= self.queue:
+            raise Saturated
+        waiter = asyncio.get_running_loop().create_future()
+        self.waiters.append(waiter)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled():
+                self.release()  # the slot came while we were leaving
+            else:
+                self.waiters.remove(waiter)
+            if isinstance(error, TimeoutError):
+                raise Saturated from None
+            raise
+
+    def release(self) -> None:
+        """Hand the slot to the first waiter, or give it back."""
+        self.active -= 1
+        self._admit()
+
+    def resize(self, limit: int, queue: int) -> None:
+        self.limit, self.queue = limit, queue
+        self._admit()
+
+    def _admit(self) -> None:
+        while self.waiters and self.active < self.limit:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                self.active += 1
+                waiter.set_result(None)
+
+
+class Breaker:
+    """Closed, open, half-open. Opens after consecutive failures to reach or hear a replica; one probe closes it.
+
+    A pool's own 5xx does not count: it was reached and answered.
+    """
+
+    __slots__ = ("cooldown", "failures", "opened", "probing", "reason", "retry_at")
+
+    THRESHOLD = 5
+    COOLDOWN_S, LONGEST_COOLDOWN_S = 1.0, 10.0
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.opened = False
+        self.probing = False
+        self.retry_at = 0.0
+        self.cooldown = self.COOLDOWN_S
+        self.reason = ""
+
+    @property
+    def state(self) -> Literal["closed", "open", "half-open"]:
+        if not self.opened:
+            return "closed"
+        return "half-open" if self.probing or time.monotonic() >= self.retry_at else "open"
+
+    def admits(self) -> bool:
+        return not self.opened or (not self.probing and time.monotonic() >= self.retry_at)
+
+    def entered(self) -> None:
+        if self.opened:
+            self.probing = True
+
+    def succeeded(self) -> None:
+        self.failures = 0
+        if self.opened:
+            self.opened = self.probing = False
+            self.cooldown, self.reason = self.COOLDOWN_S, ""
+
+    def failed(self, reason: str) -> None:
+        self.failures += 1
+        if not self.opened and self.failures < self.THRESHOLD:
+            return
+        if self.opened and self.probing:
+            self.cooldown = min(self.cooldown * 2, self.LONGEST_COOLDOWN_S)
+        self.opened, self.probing, self.reason = True, False, reason
+        self.retry_at = time.monotonic() + self.cooldown
+
+    def abandoned(self) -> None:
+        """The caller left before the replica was heard: no verdict, the next call may probe."""
+        self.probing = False
+
+
+class Replica:
+    """One address of a pool."""
+
+    __slots__ = ("active", "breaker", "url", "urls")
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.breaker = Breaker()
+        self.active = 0
+        self.urls: dict[str, URL] = {}
+
+    def address(self, target: str) -> URL:
+        """The absolute URL of `target` (normalised path and query, already encoded)."""
+        found = self.urls.get(target)
+        if found is None:
+            found = URL(self.url.rstrip("/") + target, encoded=True)
+            if len(self.urls) < _URL_CACHE:
+                self.urls[target] = found
+        return found
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        self.breaker.entered()
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """What the routing document says of a pool, with the secret its variable holds."""
+
+    slug: str
+    urls: tuple[str, ...]
+    concurrency: int = 64
+    queue: int = 128
+    connect_timeout_s: float = 2.0
+    idle_timeout_s: float = 60.0
+    total_timeout_s: float = 600.0
+    secret: str = field(default="", repr=False)
+
+
+class Pool:
+    """Owns the session and slots of one pool for as long as a routing document names it."""
+
+    def __init__(self, spec: PoolSpec) -> None:
+        self.spec = spec
+        self.runs = Bulkhead(spec.concurrency, spec.queue)
+        self.control = Bulkhead(CONTROL_CONCURRENCY, CONTROL_QUEUE)
+        self.replicas: tuple[Replica, ...] = ()
+        self._session: aiohttp.ClientSession | None = None
+        self.reconfigure(spec)
+
+    @property
+    def slug(self) -> str:
+        return self.spec.slug
+
+    def reconfigure(self, spec: PoolSpec) -> None:
+        """Take a new document's facts; runs in flight, open connections and breakers of kept replicas live on."""
+        self.spec = spec
+        self.runs.resize(spec.concurrency, spec.queue)
+        known = {replica.url: replica for replica in self.replicas}
+        self.replicas = tuple(known.get(url) or Replica(url) for url in spec.urls)
+        self.timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=spec.connect_timeout_s, sock_read=spec.idle_timeout_s
+        )
+        self.auth_headers = _auth_headers(spec.secret)
+
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION_S),
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+                trust_env=False,
+            )
+        return self._session
+
+    def choose(self, *, avoid: Replica | None = None) -> Replica | None:
+        """The least-loaded replica whose breaker admits a call."""
+        best: Replica | None = None
+        for replica in self.replicas:
+            if replica is avoid or not replica.breaker.admits():
+                continue
+            if best is None or replica.active < best.active:
+                best = replica
+        return best
+
+    def retry_after(self) -> float:
+        now = time.monotonic()
+        waits = [replica.breaker.retry_at - now for replica in self.replicas if replica.breaker.opened]
+        return max(1.0, min(waits, default=1.0))
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "active": self.runs.active,
+            "limit": self.runs.limit,
+            "queued": len(self.runs.waiters),
+            "queue": self.runs.queue,
+            "replicas": [
+                {
+                    "url": replica.url,
+                    "active": replica.active,
+                    "breaker": replica.breaker.state,
+                    "reason": replica.breaker.reason,
+                }
+                for replica in self.replicas
+            ],
+        }
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def _auth_headers(secret: str) -> Sequence[tuple[str, str]]:
+    return (("authorization", f"Bearer {secret}"), ("x-api-key", secret)) if secret else ()
+
+
+class PoolSet:
+    """The pools of the live document; a pool dropped from it is closed once its last run ended."""
+
+    def __init__(self) -> None:
+        self.pools: dict[str, Pool] = {}
+        self._retired: set[asyncio.Task[None]] = set()
+
+    def apply(self, specs: Sequence[PoolSpec]) -> None:
+        fresh = {}
+        for spec in specs:
+            pool = self.pools.pop(spec.slug, None)
+            if pool is None:
+                pool = Pool(spec)
+            else:
+                pool.reconfigure(spec)
+            fresh[spec.slug] = pool
+        for gone in self.pools.values():
+            task = asyncio.get_running_loop().create_task(self._retire(gone))
+            self._retired.add(task)
+            task.add_done_callback(self._retired.discard)
+        self.pools = fresh
+
+    async def _retire(self, pool: Pool) -> None:
+        while pool.runs.active or pool.control.active:  # noqa: ASYNC110 - rare, and nobody waits for it
+            await asyncio.sleep(0.5)
+        await pool.close()
+
+    async def close(self) -> None:
+        for task in list(self._retired):
+            task.cancel()
+        for pool in self.pools.values():
+            await pool.close()
