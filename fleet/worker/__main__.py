@@ -1,0 +1,49 @@
+"""Serve one pool: `python -m fleet.worker --pool EMAIL --port 8101`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+import uvicorn
+
+from contract.registry import GRAPHS
+from fleet.worker.app import build_app
+from fleet.worker.config import ConfigError, read_config
+
+# Longer than any client keeps an idle connection, so that no call meets a closing one.
+_KEEP_ALIVE_S = 75
+_DRAIN_S = 20
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until a signal; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m fleet.worker", description="Run the graphs of one pool.")
+    pools = sorted({spec.pool for spec in GRAPHS})
+    parser.add_argument("--pool", required=True, type=str.upper, choices=pools)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", required=True, type=int)
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        config = read_config(options.pool, os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    uvicorn.run(
+        build_app(config, GRAPHS),
+        host=options.host,
+        port=options.port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Two ways to wait for a run over HTTP: its outcome as one JSON body, or its events as they come.
+
+Both answer 200 at once, so that the caller learns the run's id; while nothing is there to send, a line break
+(JSON) or a comment (SSE) keeps the connection open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from fleet.worker import sse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Message, Receive, Scope, Send
+
+    from fleet.worker.live import Listener, LiveRun
+
+HEARTBEAT_S = 5.0
+
+
+class WaitAnswer:
+    """Answers with the outcome of a run."""
+
+    def __init__(self, run: LiveRun, headers: Mapping[str, str], *, cancel_on_leave: bool) -> None:
+        self._run = run
+        self._headers = {"content-type": "application/json", **headers}
+        self._cancel_on_leave = cancel_on_leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(_start(self._headers))
+        task = self._run.started
+        left = asyncio.ensure_future(_left(receive))
+        try:
+            while True:
+                done, _ = await asyncio.wait(
+                    {task, left}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                if task in done:
+                    await send(_part(task.result().body, more=False))
+                    return
+                if left in done:
+                    break
+                await send(_part(b"\n", more=True))
+            if self._cancel_on_leave:
+                self._run.cancel()
+        finally:
+            left.cancel()
+
+
+class EventsAnswer:
+    """Answers with the events of a run."""
+
+    def __init__(
+        self, run: LiveRun, headers: Mapping[str, str], *, cancel_on_leave: bool, after: int = 0
+    ) -> None:
+        self._run = run
+        self._listener = run.listen(after)
+        self._headers = {**sse.HEADERS, **headers}
+        self._cancel_on_leave = cancel_on_leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(_start(self._headers))
+        sender = asyncio.ensure_future(_send_events(self._listener, send))
+        left = asyncio.ensure_future(_left(receive))
+        try:
+            await asyncio.wait({sender, left}, return_when=asyncio.FIRST_COMPLETED)
+            if sender.done():
+                sender.result()
+                await send(_part(b"", more=False))
+            elif self._cancel_on_leave:
+                self._run.cancel()
+        finally:
+            sender.cancel()
+            left.cancel()
+
+
+async def _send_events(listener: Listener, send: Send) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(HEARTBEAT_S):
+                frame = await listener.next()
+        except TimeoutError:
+            frame = sse.HEARTBEAT
+        if frame is None:
+            return
+        await send(_part(frame, more=True))
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _start(headers: Mapping[str, str]) -> Message:
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": 200, "headers": pairs}
+
+
+def _part(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": more}

@@ -1,0 +1,43 @@
+"""Read what a request's headers say of its run; malformed families were dropped by the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contract import headers as names
+from contract.headers import parse_inbound
+from fleet.sdk.propagation import Carried, langsmith_baggage
+from fleet.worker.live import CallFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOT_CONFIGURABLE = frozenset({"x-api-key", "x-tenant-id", "x-service-key", "x-forwarded-for", "x-real-ip"})
+_METADATA = {
+    names.X_ROUTING_VERSION: "agentic.routing_version",
+    names.X_ROUTING_DIGEST: "agentic.routing_digest",
+    names.X_DISPATCH_ID: "agentic.dispatch_id",
+}
+
+
+def read_facts(headers: Mapping[str, str]) -> CallFacts:
+    """Return the facts of one request. `headers` has lower-case names."""
+    inbound = parse_inbound(headers)
+    metadata = {key: headers[name] for name, key in _METADATA.items() if name in headers}
+    if inbound.request_id:
+        metadata["agentic.request_id"] = inbound.request_id
+    return CallFacts(
+        carried=Carried(
+            request_id=inbound.request_id or "",
+            traceparent=headers["traceparent"] if inbound.traceparent else "",
+            tracestate=inbound.tracestate or "",
+            langsmith_trace=inbound.langsmith_trace.raw if inbound.langsmith_trace else "",
+            baggage=langsmith_baggage(inbound.baggage),
+        ),
+        metadata=metadata,
+        configurable={key: headers[key] for key in headers if _is_configurable(key)},
+    )
+
+
+def _is_configurable(name: str) -> bool:
+    return name.startswith("x-") and not name.startswith("x-agentic-") and name not in _NOT_CONFIGURABLE

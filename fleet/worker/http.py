@@ -1,0 +1,83 @@
+"""The HTTP edge: the pool's secret, the size of bodies, JSON answers."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from fleet.worker.encode import dumps
+from fleet.worker.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = logging.getLogger("fleet.worker")
+_OPEN_PATHS = frozenset({"/ok", "/"})
+
+
+class PoolSecret:
+    """Lets only calls with the pool's secret through; counts the others."""
+
+    def __init__(self, app: ASGIApp, secret: str) -> None:
+        self._app = app
+        self._secret = secret.encode()
+        self.refused = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._knows(scope["headers"]):
+            await self._app(scope, receive, send)
+            return
+        self.refused += 1
+        log.warning("refused a call without the pool secret: %s %s", scope["method"], scope["path"])
+        answer = json_answer({"detail": "This pool answers the dispatcher only."}, 401)
+        await answer(scope, receive, send)
+
+    def _knows(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        for name, value in headers:
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                value = value[7:]
+            elif name != b"x-api-key":
+                continue
+            if hmac.compare_digest(value, self._secret):
+                return True
+        return False
+
+
+def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return `value` as JSON."""
+    return Response(dumps(value), status, dict(headers or {}), media_type="application/json")
+
+
+def refusal(refused: Refused) -> Response:
+    return json_answer({"detail": refused.detail}, refused.status, refused.headers)
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Read a body of at most `most` bytes.
+
+    Raises:
+        Refused: 413 when it is longer, 415 when it is encoded.
+    """
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refused(415, "content-encoding is not supported: send the body as it is")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:
+        raise _too_large(most)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(413, f"the request body is larger than {most} bytes", {"connection": "close"})

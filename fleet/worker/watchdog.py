@@ -1,0 +1,43 @@
+"""Notices a blocked event loop: a short block is logged and counted, a long one ends the process.
+
+The long limit is kept by `faulthandler`, which needs no Python thread and prints every stack before it exits;
+the supervisor starts the worker again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import time
+
+log = logging.getLogger("fleet.worker")
+_TICK_S = 0.5
+_LAG_S = 1.0
+
+
+class LoopWatchdog:
+    """Ticks on the loop it watches. `blocks` counts lags above a second, `longest` is the worst, in seconds."""
+
+    def __init__(self, exit_after: float) -> None:
+        self._exit_after = exit_after
+        self.blocks = 0
+        self.longest = 0.0
+
+    async def watch(self) -> None:
+        """Tick until cancelled."""
+        try:
+            while True:
+                faulthandler.dump_traceback_later(self._exit_after, exit=True)
+                due = time.monotonic() + _TICK_S
+                await asyncio.sleep(_TICK_S)
+                self._note(time.monotonic() - due)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    def _note(self, lag: float) -> None:
+        if lag < _LAG_S:
+            return
+        self.blocks += 1
+        self.longest = max(self.longest, lag)
+        log.error("the event loop was blocked for %.1f s: a graph runs blocking code in a coroutine", lag)
