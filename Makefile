@@ -1,0 +1,59 @@
+# Needs Python 3.11+ and make, nothing else. `make help` lists what there is.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check generate bench drill faults db-stop install install-dev
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## make .venv with the locked packages
+
+install-dev: $(VENV)/.installed-dev ## the same with the tools for tests and checks
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps hold the lock's digest: a checkout that only touched the file installs nothing.
+$(VENV)/.installed: requirements.lock | $(VENV)/bin/python
+	@$(call locked,$@,$<)
+
+$(VENV)/.installed-dev: requirements-dev.lock | $(VENV)/bin/python
+	@$(call locked,$@,$<)
+
+define locked
+digest=$$($(BIN)/python -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' $(2)); \
+if [ "$$(cat $(1) 2>/dev/null)" = "$$digest" ]; then touch $(1); else \
+echo "installing $(2)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(2) \
+&& echo "$$digest" > $(1); fi
+endef
+
+demo: install ## start everything, send real actions through it, keep serving until Ctrl-C
+	@exec $(BIN)/python -m platform_site.up --demo --with-parent
+
+up: install ## start everything and keep serving until Ctrl-C
+	@exec $(BIN)/python -m platform_site.up --with-parent
+
+test: install-dev ## every test (PYTEST_ARGS=… for more)
+	@exec $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+check: install-dev ## lint, types, import arrows, migrations, generated files
+	@exec $(BIN)/python -m platform_site.check
+
+generate: install ## write the generated files that are committed
+	@exec $(BIN)/python -m platform_site.check --write
+
+bench: install-dev ## measure: one line of JSON a benchmark
+	@for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+
+drill: install-dev ## blast radius: hang and kill one pool, watch the others
+	@exec $(BIN)/python -m pytest tests/drill $(PYTEST_ARGS)
+
+faults: install-dev ## kill real processes and count what was lost (FAULTS_KILLS=N for a slice)
+	@exec $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
+db-stop: install ## stop the embedded PostgreSQL of this checkout
+	@exec $(BIN)/python -m platform_site.pg stop
