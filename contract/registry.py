@@ -11,28 +11,28 @@ GRAPHS: tuple[GraphSpec, ...] = unique(
             "fleet.graphs.email.compose",
             pool="EMAIL",
             input_shape="email_compose",
-            description="Writes a first outreach email to one lead and checks it against the house rules.",
+            description="Writes a first outreach e-mail: drafts, criticises the draft, refines it; keeps both versions.",
         ),
         GraphSpec(
             "classify_company",
             "fleet.graphs.classify.company",
             pool="CLASSIFY",
             input_shape="classify_company",
-            description="Places a company in a segment, with the evidence and a confidence.",
+            description="Judges whether a company fits a customer profile: an angle if so, the open questions if undecided.",
         ),
         GraphSpec(
             "gh_lead_research",
             "fleet.graphs.discovery.gh_lead_research",
             pool="DISCOVERY",
             input_shape="gh_lead_research",
-            description="Finds people and companies worth writing to from public GitHub activity.",
+            description="Reads a company's public work on GitHub as a sales signal, and names the people behind it.",
         ),
         GraphSpec(
             "lead_pipeline",
             "fleet.graphs.core.lead_pipeline",
             pool="CORE",
             input_shape="lead_pipeline",
-            description="Takes one company and contact from classification to a drafted email, across pools.",
+            description="Takes a company from research over judgement to a first e-mail, each hop a graph in its own pool.",
         ),
         *(
             GraphSpec(

@@ -2,31 +2,68 @@
 
 from __future__ import annotations
 
-_COMPANY: dict[str, object] = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 200},
-        "description": {"type": "string", "maxLength": 20_000, "default": ""},
-        "website": {"type": "string", "maxLength": 2_000},
-    },
-    "required": ["name"],
-    "additionalProperties": False,
-}
+_LINE: dict[str, object] = {"type": "string", "maxLength": 400}
+_TEXT: dict[str, object] = {"type": "string", "maxLength": 20_000}
+_LINES: dict[str, object] = {"type": "array", "items": _TEXT, "maxItems": 50}
+_NAME: dict[str, object] = {"type": "string", "minLength": 1, "maxLength": 200}
+_COUNT: dict[str, object] = {"type": "integer", "minimum": 0}
 
-_LEAD: dict[str, object] = {
-    "type": "object",
-    "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 200},
-        "company": {"type": "string", "minLength": 1, "maxLength": 200},
-        "email": {"type": "string", "maxLength": 320},
-        "title": {"type": "string", "maxLength": 200},
-        "notes": {"type": "string", "maxLength": 20_000},
-    },
-    "required": ["name", "company"],
-    "additionalProperties": False,
-}
 
-_PRODUCT: dict[str, object] = {"type": "string", "minLength": 1, "maxLength": 2_000}
+def _record(required: tuple[str, ...] = (), **properties: dict[str, object]) -> dict[str, object]:
+    """An object whose named fields are checked and which may carry further facts of the caller's own."""
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+_COMPANY = _record(
+    ("name",),
+    name=_NAME,
+    description=_TEXT,
+    website=_LINE,
+    industry=_LINE,
+    country=_LINE,
+    employees={"type": ["integer", "string"], "description": "a number or a range such as 50-100"},
+    github={**_LINE, "description": "name or address of its GitHub organisation"},
+    facts={**_LINES, "description": "what is known about it, one fact a line, usable in a letter"},
+)
+_CONTACT = _record(("name",), name=_NAME, role=_LINE, email=_LINE)
+_OFFER = _record(
+    ("product",),
+    product=_NAME,
+    value={**_LINE, "description": "what it does for the reader, starting with a verb"},
+    proof={**_LINE, "description": "one sentence that backs the value"},
+    ask={**_LINE, "description": "the one question to close with"},
+)
+_SENDER = _record(name=_LINE, role=_LINE, company=_LINE)
+_PROFILE = _record(
+    description=_TEXT,
+    industries=_LINES,
+    countries=_LINES,
+    keywords=_LINES,
+    excluded={**_LINES, "description": "words that rule a company out"},
+    min_employees=_COUNT,
+    max_employees=_COUNT,
+)
+_TONE: dict[str, object] = {"enum": ["friendly", "formal", "direct"], "default": "friendly"}
+
+_NORTHWIND: dict[str, object] = {
+    "name": "Northwind Robotics",
+    "industry": "logistics technology",
+    "employees": 140,
+    "country": "France",
+    "description": "Warehouse automation platform with an API for retailers.",
+    "facts": ["a second warehouse lab opened in Lyon in May", "four backend roles are open"],
+}
+_MAYA: dict[str, object] = {
+    "name": "Maya Laurent",
+    "role": "Head of Operations",
+    "email": "maya@northwind.example",
+}
+_RELAY: dict[str, object] = {
+    "product": "Relay",
+    "value": "turns every new lead into a researched first e-mail within minutes",
+    "proof": "Two logistics teams of your size book 30% more meetings with it.",
+}
+_SAM: dict[str, object] = {"name": "Sam Okafor", "company": "Relay Labs"}
 
 
 def _shape(title: str, schema: dict[str, object], *examples: dict[str, object]) -> dict[str, object]:
@@ -39,84 +76,76 @@ def _shape(title: str, schema: dict[str, object], *examples: dict[str, object]) 
     }
 
 
+def _fields(*required: str, **properties: dict[str, object]) -> dict[str, object]:
+    """The fields of an input; any other is refused by name."""
+    return {"properties": properties, "required": list(required), "additionalProperties": False}
+
+
 SHAPES: dict[str, dict[str, object]] = {
     "email_compose": _shape(
-        "A lead and the campaign to write to them about",
+        "Who writes to whom, about what",
+        _fields(
+            "contact",
+            "company",
+            "offer",
+            contact=_CONTACT,
+            company=_COMPANY,
+            offer=_OFFER,
+            sender=_SENDER,
+            tone=_TONE,
+        ),
+        {"contact": _MAYA, "company": _NORTHWIND, "offer": _RELAY, "sender": _SAM, "tone": "friendly"},
         {
-            "properties": {
-                "lead": _LEAD,
-                "campaign": {
-                    "type": "object",
-                    "properties": {"product": _PRODUCT, "goal": {"type": "string", "maxLength": 2_000}},
-                    "required": ["product"],
-                    "additionalProperties": False,
-                },
-                "tone": {"enum": ["friendly", "formal", "direct"], "default": "friendly"},
-            },
-            "required": ["lead", "campaign"],
-            "additionalProperties": False,
-        },
-        {
-            "lead": {"name": "Ada Byron", "company": "Analytical Engines", "title": "Head of Engineering"},
-            "campaign": {"product": "tracing for agent fleets", "goal": "a 20 minute call"},
-            "tone": "friendly",
+            "contact": {"name": "Ada Byron"},
+            "company": {"name": "Analytical Engines"},
+            "offer": {"product": "Relay"},
         },
     ),
     "classify_company": _shape(
-        "A company to place in a segment",
-        {"properties": {"company": _COMPANY}, "required": ["company"], "additionalProperties": False},
+        "A company, and the profile it may fit",
+        _fields("company", company=_COMPANY, profile=_PROFILE),
+        {"company": _NORTHWIND},
+        {"company": {"name": "Mystery Ltd"}},
         {
             "company": {
-                "name": "Northwind Advisory",
-                "description": "A consultancy of 40 people that builds data platforms and AI agents for banks.",
-                "website": "https://northwind.example",
-            }
+                "name": "Casa Verde",
+                "industry": "restaurants",
+                "employees": 8,
+                "description": "Family kitchen.",
+            },
+            "profile": {"industries": ["software", "SaaS"], "min_employees": 20, "max_employees": 2000},
         },
     ),
     "gh_lead_research": _shape(
-        "A GitHub search or an organisation to research for leads",
-        {
-            "properties": {
-                "query": {"type": "string", "minLength": 1, "maxLength": 500},
-                "org": {"type": "string", "pattern": "^[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})$"},
-                "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
-            },
-            "anyOf": [{"required": ["query"]}, {"required": ["org"]}],
-            "additionalProperties": False,
-        },
-        {"query": "langgraph agents in production", "limit": 5},
-        {"org": "langchain-ai", "limit": 5},
+        "The GitHub organisation of a company to research",
+        _fields(
+            "org",
+            org={**_NAME, "description": "its name, or its address on GitHub"},
+            max_repos={"type": "integer", "minimum": 1, "maximum": 20, "default": 8},
+            max_people={"type": "integer", "minimum": 1, "maximum": 10, "default": 5},
+        ),
+        {"org": "pydantic"},
+        {"org": "https://github.com/langchain-ai", "max_repos": 3, "max_people": 2},
     ),
     "lead_pipeline": _shape(
-        "A company, a contact there, and the product to offer",
+        "A company and a contact there, to take from research to a first e-mail",
+        _fields(
+            "company",
+            "contact",
+            "offer",
+            company=_COMPANY,
+            contact=_CONTACT,
+            profile=_PROFILE,
+            offer=_OFFER,
+            sender=_SENDER,
+        ),
         {
-            "properties": {
-                "company": _COMPANY,
-                "contact": {
-                    "type": "object",
-                    "properties": {
-                        "name": {"type": "string", "minLength": 1, "maxLength": 200},
-                        "email": {"type": "string", "maxLength": 320},
-                        "title": {"type": "string", "maxLength": 200},
-                        "notes": {"type": "string", "maxLength": 20_000},
-                    },
-                    "required": ["name"],
-                    "additionalProperties": False,
-                },
-                "product": _PRODUCT,
-            },
-            "required": ["company", "contact", "product"],
-            "additionalProperties": False,
+            "company": {**_NORTHWIND, "github": "northwind-robotics-demo"},
+            "contact": _MAYA,
+            "offer": _RELAY,
+            "sender": _SAM,
         },
-        {
-            "company": {
-                "name": "Northwind Advisory",
-                "description": "A consultancy of 40 people that builds data platforms and AI agents for banks.",
-                "website": "https://northwind.example",
-            },
-            "contact": {"name": "Grace Murray", "title": "CTO"},
-            "product": "tracing for agent fleets",
-        },
+        {"company": {"name": "Mystery Ltd"}, "contact": {"name": "Ada Byron"}, "offer": {"product": "Relay"}},
     ),
     "probe": _shape(
         "A canary call: adds one, sleeps or fails on demand",
