@@ -1,0 +1,259 @@
+"""The one way graphs speak HTTP to the outside: limits, retries, size caps and deadlines per source.
+
+httpx is imported on first use, so that a graph module stays cheap to import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from fleet.kit.ssrf import UnsafeAddress, resolve_public
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Mapping
+
+    import httpx
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+LONGEST_WAIT_S = 2.0  # a source that asks for more patience than this is reported as missing instead
+MAX_REDIRECTS = 4
+
+
+class SourceError(Exception):
+    """A source gave no usable answer. `reason` is one plain sentence and never holds a secret."""
+
+    def __init__(
+        self, source: str, reason: str, *, status: int | None = None, timed_out: bool = False
+    ) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason
+        self.status = status
+        self.timed_out = timed_out
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An outside service and how much of it we may use."""
+
+    #: Shown in errors and partial results.
+    name: str
+    #: Without a trailing slash. Set by the operator, so it may be private; see `guarded`.
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    #: Requests in flight at once, over the whole process.
+    concurrency: int = 4
+    connect_timeout_s: float = 2.0
+    #: Deadline of one call with all its retries and redirects.
+    total_timeout_s: float = 10.0
+    attempts: int = 3
+    max_bytes: int = 4 * 1024 * 1024
+    #: True when hosts come from data (a company's website): only public addresses, redirects may change host.
+    guarded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer with a status below 400."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+class Session:
+    """Calls to one source over one connection pool. Made by `connect`."""
+
+    def __init__(self, source: Source, client: httpx.AsyncClient) -> None:
+        self._source = source
+        self._client = client
+
+    async def get_json(self, path: str, **params: str | int) -> Any:
+        return self._decode(await self.call("GET", path, params=params))
+
+    async def post_json(self, path: str, body: Mapping[str, Any], *, retry_safe: bool = False) -> Any:
+        return self._decode(await self.call("POST", path, body=body, retry_safe=retry_safe))
+
+    async def get_text(self, path: str) -> str:
+        return (await self.call("GET", path)).text()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        body: Mapping[str, Any] | None = None,
+        retry_safe: bool = False,
+    ) -> Reply:
+        """Send with retries. `retry_safe` says that repeating a POST does no harm. Raises SourceError."""
+        content = None if body is None else json.dumps(body).encode()
+        attempts = self._source.attempts if retry_safe or method in SAFE_METHODS else 1
+        try:
+            async with asyncio.timeout(self._source.total_timeout_s), _gate(self._source):
+                return await self._call_with_retries(method, path, params or {}, content, attempts)
+        except TimeoutError:
+            reason = f"gave no answer within {self._source.total_timeout_s:g} s"
+            raise SourceError(self._source.name, reason, timed_out=True) from None
+
+    async def _call_with_retries(
+        self, method: str, path: str, params: Mapping[str, str | int], content: bytes | None, attempts: int
+    ) -> Reply:
+        for attempt in range(1, attempts + 1):
+            wait_s: float | None = _backoff_s(attempt)
+            try:
+                reply = await self._follow(method, path, params, content)
+            except OSError as failure:
+                error = SourceError(self._source.name, f"cannot be reached ({_brief(failure)})")
+            else:
+                if reply.status < 400:
+                    return reply
+                error = SourceError(self._source.name, _status_reason(reply), status=reply.status)
+                wait_s = _wait_for(reply, attempt)
+            if wait_s is None or attempt == attempts:
+                raise error
+            await asyncio.sleep(wait_s)
+        raise AssertionError("attempts is at least 1")
+
+    async def _follow(
+        self, method: str, path: str, params: Mapping[str, str | int], content: bytes | None
+    ) -> Reply:
+        import httpx
+
+        url = httpx.URL(self._source.base_url + path if path.startswith("/") else path)
+        if params:
+            url = url.copy_merge_params(dict(params))
+        for _hop in range(MAX_REDIRECTS + 1):
+            reply = await self._send(method, url, content)
+            location = reply.headers.get("location")
+            if not (300 <= reply.status < 400 and location):
+                return reply
+            target = url.join(location)
+            if not self._source.guarded and _origin(target) != _origin(url):
+                raise SourceError(self._source.name, f"redirects to another host ({target.host})")
+            url = target
+        raise SourceError(self._source.name, "redirects in circles")
+
+    async def _send(self, method: str, url: httpx.URL, content: bytes | None) -> Reply:
+        import httpx
+
+        request = self._client.build_request(method, url, content=content)
+        if content is not None:
+            request.headers["content-type"] = "application/json"
+        try:
+            if self._source.guarded:
+                await self._pin(request)
+            response = await self._client.send(request, stream=True)
+            try:
+                body = await self._read(response)
+            finally:
+                await response.aclose()
+        except httpx.TransportError as failure:
+            raise OSError(_brief(failure)) from failure
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.DecodingError) as failure:
+            raise SourceError(self._source.name, f"gave a malformed answer ({_brief(failure)})") from failure
+        return Reply(str(url), response.status_code, response.headers, body)
+
+    async def _pin(self, request: httpx.Request) -> None:
+        """Send to the very address that was checked; TLS still verifies the name."""
+        host, port = request.url.host, request.url.port
+        if request.url.scheme not in ("http", "https") or not host:
+            raise SourceError(self._source.name, "is not an http(s) address")
+        try:
+            address = await resolve_public(host, port or (443 if request.url.scheme == "https" else 80))
+        except UnsafeAddress as refusal:
+            raise SourceError(self._source.name, str(refusal)) from None
+        request.extensions = {**request.extensions, "sni_hostname": host}
+        request.url = request.url.copy_with(host=address)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > self._source.max_bytes:
+                raise SourceError(
+                    self._source.name, f"answered with more than {self._source.max_bytes} bytes"
+                )
+        return bytes(body)
+
+    def _decode(self, reply: Reply) -> Any:
+        if reply.status == 204:
+            return None
+        try:
+            return json.loads(reply.body)
+        except ValueError:
+            raise SourceError(self._source.name, "did not answer with JSON", status=reply.status) from None
+
+
+@asynccontextmanager
+async def connect(source: Source) -> AsyncIterator[Session]:
+    """Open a session with `source`. Proxies of the environment are honoured only for operator-set hosts."""
+    import httpx
+
+    timeout = httpx.Timeout(source.total_timeout_s, connect=source.connect_timeout_s)
+    async with httpx.AsyncClient(
+        headers={"user-agent": "agentic-sales/0.1", **source.headers},
+        timeout=timeout,
+        verify=_tls(),
+        trust_env=not source.guarded,
+        follow_redirects=False,
+    ) as client:
+        yield Session(source, client)
+
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = WeakKeyDictionary()
+
+
+def _gate(source: Source) -> asyncio.Semaphore:
+    gates = _gates.setdefault(asyncio.get_running_loop(), {})
+    return gates.setdefault(source.name, asyncio.Semaphore(source.concurrency))
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    # Reading the certificate bundle costs ~20 ms of CPU: once a process, not once a session.
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _backoff_s(attempt: int) -> float:
+    return random.uniform(0.5, 1.0) * min(LONGEST_WAIT_S, 0.2 * 2.0**attempt)  # noqa: S311 - jitter, no secret
+
+
+def _wait_for(reply: Reply, attempt: int) -> float | None:
+    """Seconds before a next attempt; None when trying again is pointless now."""
+    if reply.status not in RETRIED_STATUSES:
+        return None
+    asked = reply.headers.get("retry-after", "")
+    if not asked.isdigit():
+        return _backoff_s(attempt)
+    return float(asked) if float(asked) <= LONGEST_WAIT_S else None
+
+
+def _status_reason(reply: Reply) -> str:
+    limited = reply.status == 429 or reply.headers.get("x-ratelimit-remaining") == "0"
+    if limited and reply.status in (403, 429):
+        return f"refuses more requests for now (HTTP {reply.status}, rate limit)"
+    return f"answered HTTP {reply.status}"
+
+
+def _brief(failure: BaseException) -> str:
+    return (str(failure) or type(failure).__name__)[:160]

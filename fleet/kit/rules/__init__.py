@@ -1,0 +1,20 @@
+"""What the offline model knows: one pure rule per task, facts in, answer out (in the prompt's schema)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+Rule = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def rule_for(task: str) -> Rule | None:
+    return _rules().get(task)
+
+
+@lru_cache(maxsize=1)
+def _rules() -> Mapping[str, Rule]:
+    from fleet.kit.rules import companies, github, letters
+
+    return {**letters.RULES, **companies.RULES, **github.RULES}
