@@ -1,0 +1,91 @@
+"""What every e-mail graph does after its draft: a critique, and a refinement when the critique asks for one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from fleet.kit.llm import ask
+from fleet.kit.prompts import Prompt, answer_object, choice, share, text, texts
+from fleet.kit.state import ModelFacts, Update
+
+LETTER = answer_object(subject=text(120), body=text(4000))
+
+CRITIQUE = Prompt(
+    name="email.critique",
+    instruction="""You edit sales e-mails for a demanding reader. Criticise the draft: is it short, about the reader,
+    free of filler and pressure, with one clear question, and is every claim and figure backed by the given facts?
+    The verdict is "good" when you would send it as it is, else "revise". List each issue in a few words.""",
+    schema=answer_object(verdict=choice("good", "revise"), score=share(), issues=texts()),
+)
+REFINE = Prompt(
+    name="email.refine",
+    instruction="""Rewrite the draft so that every issue of the critique is gone. Keep what was good, keep the language
+    of the draft, stay under 120 words, and add no fact that is not given.""",
+    schema=LETTER,
+)
+
+
+class EmailState(ModelFacts, total=False):
+    """What the e-mail graphs share: who writes to whom about what, and the versions of the text."""
+
+    contact: dict[str, Any]
+    company: dict[str, Any]
+    offer: dict[str, Any]
+    sender: dict[str, Any]
+    tone: str
+    draft: dict[str, str]
+    critique: dict[str, Any]
+    refined: bool
+    subject: str
+    body: str
+
+
+class EmailOutput(ModelFacts, total=False):
+    """The text to send, and how it came to be."""
+
+    subject: str
+    body: str
+    draft: dict[str, str]
+    critique: dict[str, Any]
+    refined: bool
+
+
+class EmailFacts(TypedDict):
+    """The facts a model may use in a letter."""
+
+    contact: dict[str, Any]
+    company: dict[str, Any]
+    offer: dict[str, Any]
+    sender: dict[str, Any]
+    tone: str
+
+
+def letter_facts(state: EmailState) -> EmailFacts:
+    return {
+        "contact": state.get("contact") or {},
+        "company": state.get("company") or {},
+        "offer": state.get("offer") or {},
+        "sender": state.get("sender") or {},
+        "tone": state.get("tone") or "friendly",
+    }
+
+
+async def critique(state: EmailState) -> Update:
+    answer = await ask(CRITIQUE, **letter_facts(state), draft=state["draft"])
+    return {"critique": answer.data, **answer.facts()}
+
+
+def after_critique(state: EmailState) -> Literal["refine", "keep"]:
+    return "refine" if state["critique"]["verdict"] == "revise" else "keep"
+
+
+async def refine(state: EmailState) -> Update:
+    answer = await ask(REFINE, **letter_facts(state), draft=state["draft"], critique=state["critique"])
+    return {"subject": answer.data["subject"], "body": answer.data["body"], "refined": True, **answer.facts()}
+
+
+def keep(state: EmailState) -> Update:
+    """The draft was good: it is the letter."""
+    return {"subject": state["draft"]["subject"], "body": state["draft"]["body"], "refined": False}

@@ -1,0 +1,45 @@
+"""What holds for every registered graph."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import jsonschema
+import pytest
+
+from contract.registry import GRAPHS
+from contract.shapes import SHAPES
+
+HEAVY = ("langgraph", "langchain_core", "langsmith", "httpx", "pydantic", "jsonschema", "openai")
+ELSEWHERE = {"lead_pipeline"}  # calls the platform; its own test gives it one
+OWN = [spec for spec in GRAPHS if not spec.assistant_id.startswith("probe_")]
+
+
+@pytest.mark.parametrize("spec", OWN, ids=lambda spec: spec.assistant_id)
+def test_module_is_cheap_to_import(spec):
+    code = f"import sys, {spec.module}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("spec", OWN, ids=lambda spec: spec.assistant_id)
+def test_declared_shape_and_state_agree(spec):
+    shape = SHAPES[spec.input_shape]
+    graph = import_module(spec.module).build_graph()
+    assert set(graph.get_input_jsonschema()["properties"]) == set(shape["properties"])
+    assert graph.get_output_jsonschema()["properties"]
+    for example in shape["examples"]:
+        jsonschema.validate(example, shape)
+
+
+@pytest.mark.parametrize(
+    "spec", [s for s in OWN if s.assistant_id not in ELSEWHERE], ids=lambda spec: spec.assistant_id
+)
+async def test_every_example_runs_with_no_key_model_or_network(spec):
+    graph = import_module(spec.module).build_graph()
+    for example in SHAPES[spec.input_shape]["examples"]:
+        output = await graph.ainvoke(example)
+        assert output
+        assert output.get("model") == "offline-rules" or output["partial"]
