@@ -1,0 +1,73 @@
+"""Who may call an operation of the API: a session with a permission, or a key with a scope."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+from ninja.errors import HttpError
+from ninja.utils import check_csrf
+
+from registry_app.audit import Actor
+from registry_app.keyring import MAX_KEY, hash_key
+from registry_app.models import ApiKey
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_LAST_USED_EVERY = timedelta(minutes=1)
+
+
+class Requires:
+    """A ninja `auth`: `Requires("routing:write", "routing_app.change_pool")`. Gives the Actor; 401 or 403 otherwise."""
+
+    def __init__(self, scope: str, permission: str = "") -> None:
+        self.scope = scope
+        self.permission = permission
+
+    def __call__(self, request: HttpRequest) -> Actor | None:
+        raw = key_of(request)
+        if raw:
+            return self._by_key(raw)
+        if request.user.is_authenticated:
+            return self._by_session(request)
+        return None
+
+    def _by_key(self, raw: str) -> Actor | None:
+        key = find_key(raw)
+        if key is None:
+            return None
+        if "*" not in key.scopes and self.scope not in key.scopes:
+            raise HttpError(403, f"The key {key.prefix}… lacks the scope {self.scope}.")
+        return Actor(f"key:{key.name} ({key.prefix}…)", "api")
+
+    def _by_session(self, request: HttpRequest) -> Actor:
+        if request.method not in _SAFE and check_csrf(request):
+            raise HttpError(403, "The CSRF token is missing or wrong.")
+        if self.permission and not request.user.has_perm(self.permission):
+            raise HttpError(403, f"You lack the permission {self.permission}.")
+        return Actor.of_request(request, "api")
+
+
+def key_of(request: HttpRequest) -> str:
+    """The key a request carries, "" when none: `Authorization: Bearer …` or `x-api-key`."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("x-api-key", "").strip()
+
+
+def find_key(raw: str) -> ApiKey | None:
+    """The live key with this value; notes its use at most once a minute."""
+    if len(raw) > MAX_KEY:
+        return None
+    digest, now = hash_key(raw), timezone.now()
+    key = ApiKey.objects.filter(key_hash=digest, revoked_at=None).first()
+    if key is None or not hmac.compare_digest(key.key_hash, digest) or (key.expires_at and key.expires_at <= now):
+        return None
+    if key.last_used_at is None or now - key.last_used_at > _LAST_USED_EVERY:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    return key

@@ -1,0 +1,186 @@
+"""Pools and their allowlists (the draft), the published revisions, and one row for each dispatched request."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from contract.routing_document import url_problem
+
+
+def validate_base_url(value: str) -> None:
+    """Refuse what a dispatcher must not call: other schemes, credentials, queries."""
+    if problem := url_problem(value):
+        raise ValidationError(f"A base URL {problem}.")
+
+
+_seconds = (MinValueValidator(0.1), MaxValueValidator(86_400))
+
+
+class Pool(models.Model):
+    """A group of workers that runs some graphs. A draft until it is published."""
+
+    slug = models.CharField(
+        max_length=31,
+        primary_key=True,
+        validators=[
+            RegexValidator(r"\A[A-Z][A-Z0-9_]{0,30}\Z", "Use capitals, digits and underscores, as in EMAIL.")
+        ],
+    )
+    position = models.PositiveSmallIntegerField(
+        default=100, help_text="Order of the routes; the first match wins."
+    )
+    base_urls = ArrayField(
+        models.CharField(max_length=2_000, validators=[validate_base_url]),
+        default=list,
+        blank=True,
+        size=64,
+        help_text="One for each replica, by comma.",
+    )
+    secret_env = models.CharField(
+        max_length=100,
+        blank=True,
+        validators=[
+            RegexValidator(
+                r"\A[A-Z][A-Z0-9_]*\Z", "The name of an environment variable, as in EMAIL_WORKER_SECRET."
+            )
+        ],
+        help_text="Name of the variable that holds the pool's secret; never the secret.",
+    )
+    enabled = models.BooleanField(default=True)
+    concurrency = models.PositiveIntegerField(
+        default=64,
+        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+        help_text="Requests at work at once.",
+    )
+    queue = models.PositiveIntegerField(
+        default=128,
+        validators=[MaxValueValidator(100_000)],
+        help_text="Requests that may wait; more are refused.",
+    )
+    connect_timeout_s = models.FloatField(default=2, validators=_seconds)
+    idle_timeout_s = models.FloatField(
+        default=60, validators=_seconds, help_text="Longest silence in a stream."
+    )
+    total_timeout_s = models.FloatField(default=600, validators=_seconds)
+
+    class Meta:
+        ordering = ("position", "slug")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class AllowlistEntry(models.Model):
+    """One id that a pool may run. The id is text: what no graph has is found by the checks, not refused here."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.CASCADE, related_name="allowlist")
+    assistant_id = models.CharField(
+        max_length=100,
+        validators=[
+            RegexValidator(r"\A[a-z][a-z0-9_]{0,99}\Z", "Use small letters, digits and underscores.")
+        ],
+    )
+
+    class Meta:
+        ordering = ("assistant_id",)
+        verbose_name_plural = "allowlist entries"
+        constraints = (models.UniqueConstraint(fields=("pool", "assistant_id"), name="once_per_pool"),)
+
+    def __str__(self) -> str:
+        return f"{self.pool_id}: {self.assistant_id}"
+
+
+class RoutingDraft(models.Model):
+    """The one row that says on which revision the draft was made; its lock is what makes publishing one at a time."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    base_version = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="only_one_draft"),)
+
+    def __str__(self) -> str:
+        return f"draft on revision {self.base_version}"
+
+
+class RoutingRevision(models.Model):
+    """What was live from its publication to the next one's. Immutable: a database trigger refuses changes."""
+
+    version = models.PositiveIntegerField(unique=True)
+    document = models.JSONField()
+    digest = models.CharField(max_length=64)
+    reason = models.TextField()
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    author_name = models.CharField(max_length=200)
+    base_version = models.PositiveIntegerField()
+    rollback_of = models.PositiveIntegerField(
+        null=True, help_text="The revision whose content this one repeats."
+    )
+    published_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-version",)
+        permissions = (("publish_routing", "Can publish and roll back routing"),)
+
+    def __str__(self) -> str:
+        return f"revision {self.version}"
+
+
+class DispatchRecord(models.Model):
+    """One request through the dispatcher: ids of every header family, the decision, the outcome. No bodies."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    received_at = models.DateTimeField()
+    request_id = models.TextField()
+    method = models.TextField()
+    path = models.TextField()
+    assistant_id = models.TextField(default="", blank=True)
+    pool = models.TextField(default="", blank=True)
+    replica = models.TextField(default="", blank=True)
+    routing_version = models.IntegerField(default=0)
+    routing_digest = models.TextField(default="", blank=True)
+    status = models.IntegerField()
+    error_kind = models.TextField(default="", blank=True)
+    error = models.TextField(default="", blank=True)
+    graph_failed = models.BooleanField(default=False)
+    run_id = models.TextField(default="", blank=True)
+    thread_id = models.TextField(default="", blank=True)
+    key_prefix = models.TextField(default="", blank=True)
+    key_name = models.TextField(default="", blank=True)
+    caller = models.TextField(default="", blank=True)
+    w3c_trace_id = models.TextField(default="", blank=True)
+    w3c_parent_id = models.TextField(default="", blank=True)
+    w3c_minted = models.BooleanField(default=False)
+    ls_trace_id = models.TextField(default="", blank=True)
+    ls_parent_run_id = models.TextField(default="", blank=True)
+    ls_project = models.TextField(default="", blank=True)
+    dropped_headers = ArrayField(models.TextField(), default=list, blank=True)
+    executed_pool = models.TextField(default="", blank=True)
+    executed_graph_digest = models.TextField(default="", blank=True)
+    decided_graph_digest = models.TextField(default="", blank=True)
+    queued_ms = models.FloatField(default=0)
+    ttfb_ms = models.FloatField(default=0)
+    total_ms = models.FloatField(default=0)
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-received_at",)
+        indexes = (
+            models.Index(fields=("-received_at",), name="dispatch_received"),
+            models.Index(fields=("run_id",), name="dispatch_run"),
+            models.Index(fields=("ls_trace_id",), name="dispatch_ls_trace"),
+            models.Index(fields=("w3c_trace_id",), name="dispatch_w3c_trace"),
+            models.Index(fields=("request_id",), name="dispatch_request"),
+            models.Index(fields=("assistant_id", "received_at"), name="dispatch_assistant"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} → {self.pool or '–'} {self.status}"
