@@ -66,7 +66,11 @@ def find_key(raw: str) -> ApiKey | None:
         return None
     digest, now = hash_key(raw), timezone.now()
     key = ApiKey.objects.filter(key_hash=digest, revoked_at=None).first()
-    if key is None or not hmac.compare_digest(key.key_hash, digest) or (key.expires_at and key.expires_at <= now):
+    if (
+        key is None
+        or not hmac.compare_digest(key.key_hash, digest)
+        or (key.expires_at and key.expires_at <= now)
+    ):
         return None
     if key.last_used_at is None or now - key.last_used_at > _LAST_USED_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 OUR_APPS = frozenset({"registry_app", "routing_app", "traces_app", "feedback_app", "campaigns_app"})
 #: Rows that no operator makes, changes or deletes.
-MACHINE_MADE = frozenset({"graphrecord", "auditentry", "poolreport", "routingdraft", "routingrevision", "dispatchrecord"})
+MACHINE_MADE = frozenset(
+    {"graphrecord", "auditentry", "poolreport", "routingdraft", "routingrevision", "dispatchrecord"}
+)
 
 
 def grant(sender: AppConfig, **_: Any) -> None:
@@ -19,7 +21,9 @@ def grant(sender: AppConfig, **_: Any) -> None:
     if sender.label not in OUR_APPS:
         return
     groups = {name: Group.objects.get_or_create(name=name)[0] for name in ("viewer", "operator", "publisher")}
-    for permission in Permission.objects.filter(content_type__app_label=sender.label).select_related("content_type"):
+    for permission in Permission.objects.filter(content_type__app_label=sender.label).select_related(
+        "content_type"
+    ):
         for name in _groups_of(permission.codename, permission.content_type.model):
             groups[name].permissions.add(permission)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     import psycopg
 
@@ -64,8 +65,9 @@ class KeyRing:
             return None
         return facts
 
-    def to_json(self) -> list[dict[str, Any]]:
-        return [
+    def to_json(self) -> bytes:
+        """For the copy on disk, which is read when the database is away."""
+        rows = [
             {
                 **asdict(item),
                 "scopes": sorted(item.scopes),
@@ -73,10 +75,11 @@ class KeyRing:
             }
             for item in self._by_hash.values()
         ]
+        return json.dumps(rows).encode()
 
     @classmethod
-    def from_json(cls, rows: Iterable[Mapping[str, Any]]) -> KeyRing:
-        """The ring of `to_json`. Raises KeyError, TypeError or ValueError when the rows are not one."""
+    def from_json(cls, raw: bytes | str) -> KeyRing:
+        """The ring of `to_json`. Raises KeyError, TypeError or ValueError when it is none."""
         return cls(
             KeyFacts(
                 **{
@@ -85,7 +88,7 @@ class KeyRing:
                     "expires_at": datetime.fromisoformat(row["expires_at"]) if row["expires_at"] else None,
                 }
             )
-            for row in rows
+            for row in json.loads(raw)
         )
 
 
@@ -100,11 +103,3 @@ async def load_keyring(connection: psycopg.AsyncConnection[Any]) -> KeyRing:
         KeyFacts(digest, prefix, name, frozenset(scopes), project, trusted, expires)
         for digest, prefix, name, scopes, project, trusted, expires in rows
     )
-
-
-def to_json(ring: KeyRing) -> list[dict[str, Any]]:
-    return ring.to_json()
-
-
-def from_json(rows: Iterable[Mapping[str, Any]]) -> KeyRing:
-    return KeyRing.from_json(rows)

@@ -60,10 +60,15 @@ def create_api_key(
     return IssuedKey(key, raw)
 
 
-def ensure_api_key(raw: str, *, name: str = "bootstrap", scopes: Iterable[str] = ("*",), actor: Actor | None = None) -> ApiKey:
+def ensure_api_key(
+    raw: str, *, name: str = "bootstrap", scopes: Iterable[str] = ("*",), actor: Actor | None = None
+) -> ApiKey:
     """The key with this value, issued when there is none; a revoked one stays revoked."""
     found = ApiKey.objects.filter(key_hash=hash_key(raw)).first()
-    return found or create_api_key(name=name, scopes=scopes, raw=raw, actor=actor or Actor.command("bootstrap")).key
+    return (
+        found
+        or create_api_key(name=name, scopes=scopes, raw=raw, actor=actor or Actor.command("bootstrap")).key
+    )
 
 
 def revoke_api_key(key: ApiKey, *, actor: Actor, reason: str = "") -> ApiKey:
@@ -76,7 +81,9 @@ def revoke_api_key(key: ApiKey, *, actor: Actor, reason: str = "") -> ApiKey:
     return locked
 
 
-def update_graph(*, assistant_id: str, changes: Mapping[str, Any], actor: Actor, reason: str = "") -> GraphRecord:
+def update_graph(
+    *, assistant_id: str, changes: Mapping[str, Any], actor: Actor, reason: str = ""
+) -> GraphRecord:
     """Set operational fields. Raises GraphRecord.DoesNotExist, or ValidationError naming the field."""
     for name in changes:
         if name not in OPERATIONAL_FIELDS:
@@ -95,7 +102,12 @@ def record_pool_report(*, pool: str, url: str, graphs: Mapping[str, str], error:
     report, _ = PoolReport.objects.update_or_create(
         pool=pool,
         url=url,
-        defaults={"reported_at": timezone.now(), "ok": not error, "error": error[:500], "graphs": dict(graphs)},
+        defaults={
+            "reported_at": timezone.now(),
+            "ok": not error,
+            "error": error[:500],
+            "graphs": dict(graphs),
+        },
     )
     return report
 

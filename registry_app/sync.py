@@ -42,7 +42,9 @@ def snapshot(spec: GraphSpec, root: Path) -> dict[str, Any]:
         "description": spec.description,
         "resumable": spec.resumable,
         "spec_digest": spec.digest(),
-        "graph_digest": graph_digest(spec, source=source.read_bytes(), input_schema=schema) if source.is_file() else "",
+        "graph_digest": graph_digest(spec, source=source.read_bytes(), input_schema=schema)
+        if source.is_file()
+        else "",
         "missing_since": None,
     }
 

@@ -183,4 +183,4 @@ class DispatchRecord(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path} → {self.pool or '–'} {self.status}"
+        return f"{self.method} {self.path} → {self.pool or '-'} {self.status}"

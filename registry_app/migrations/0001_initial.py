@@ -6,95 +6,220 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*\\Z', 'Control characters are not allowed.')])),
-                ('prefix', models.CharField(help_text='The first characters, to tell keys apart.', max_length=8)),
-                ('key_hash', models.CharField(max_length=64, unique=True)),
-                ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=32), help_text='What the key opens.', size=None)),
-                ('project', models.CharField(blank=True, default='', help_text='The only tracing project it may write; empty: any.', max_length=200)),
-                ('trusted_tracing', models.BooleanField(default=True, help_text='Whether trace headers of its callers are adopted; if not, each call starts a new trace.')),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.CharField(blank=True, default='', max_length=200)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*\\Z",
+                                "Control characters are not allowed.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "prefix",
+                    models.CharField(help_text="The first characters, to tell keys apart.", max_length=8),
+                ),
+                ("key_hash", models.CharField(max_length=64, unique=True)),
+                (
+                    "scopes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=32), help_text="What the key opens.", size=None
+                    ),
+                ),
+                (
+                    "project",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="The only tracing project it may write; empty: any.",
+                        max_length=200,
+                    ),
+                ),
+                (
+                    "trusted_tracing",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Whether trace headers of its callers are adopted; if not, each call starts a new trace.",
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_by", models.CharField(blank=True, default="", max_length=200)),
             ],
             options={
-                'verbose_name': 'API key',
-                'ordering': ('-created_at',),
+                "verbose_name": "API key",
+                "ordering": ("-created_at",),
             },
         ),
         migrations.CreateModel(
-            name='GraphRecord',
+            name="GraphRecord",
             fields=[
-                ('assistant_id', models.CharField(max_length=100, primary_key=True, serialize=False)),
-                ('module', models.CharField(max_length=300)),
-                ('home_pool', models.CharField(max_length=31)),
-                ('input_shape', models.CharField(max_length=100)),
-                ('input_schema', models.JSONField()),
-                ('description', models.TextField(blank=True)),
-                ('resumable', models.BooleanField(default=False)),
-                ('spec_digest', models.CharField(help_text='SHA-256 of the registry row.', max_length=64)),
-                ('graph_digest', models.CharField(blank=True, help_text='SHA-256 of row, input schema and source; what a pool must attest.', max_length=64)),
-                ('synced_at', models.DateTimeField()),
-                ('missing_since', models.DateTimeField(blank=True, help_text='Since when the code has no such row.', null=True)),
-                ('placed_at', models.DateTimeField(blank=True, help_text="When it was first put on its home pool's allowlist.", null=True)),
-                ('enabled', models.BooleanField(default=True, help_text='A disabled graph answers callers with the reason.')),
-                ('disabled_reason', models.CharField(blank=True, max_length=500, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*\\Z', 'Control characters are not allowed.')])),
-                ('notes', models.TextField(blank=True, max_length=5000, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*\\Z', 'Control characters are not allowed.')])),
-                ('timeout_s', models.FloatField(blank=True, help_text="Longest run in seconds; empty: the pool's limit.", null=True, validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(86400)])),
-                ('sampling', models.FloatField(blank=True, help_text='Share of runs that are traced, 0 to 1; empty: all.', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(1)])),
+                ("assistant_id", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("module", models.CharField(max_length=300)),
+                ("home_pool", models.CharField(max_length=31)),
+                ("input_shape", models.CharField(max_length=100)),
+                ("input_schema", models.JSONField()),
+                ("description", models.TextField(blank=True)),
+                ("resumable", models.BooleanField(default=False)),
+                ("spec_digest", models.CharField(help_text="SHA-256 of the registry row.", max_length=64)),
+                (
+                    "graph_digest",
+                    models.CharField(
+                        blank=True,
+                        help_text="SHA-256 of row, input schema and source; what a pool must attest.",
+                        max_length=64,
+                    ),
+                ),
+                ("synced_at", models.DateTimeField()),
+                (
+                    "missing_since",
+                    models.DateTimeField(
+                        blank=True, help_text="Since when the code has no such row.", null=True
+                    ),
+                ),
+                (
+                    "placed_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When it was first put on its home pool's allowlist.", null=True
+                    ),
+                ),
+                (
+                    "enabled",
+                    models.BooleanField(
+                        default=True, help_text="A disabled graph answers callers with the reason."
+                    ),
+                ),
+                (
+                    "disabled_reason",
+                    models.CharField(
+                        blank=True,
+                        max_length=500,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*\\Z",
+                                "Control characters are not allowed.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "notes",
+                    models.TextField(
+                        blank=True,
+                        max_length=5000,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]*\\Z",
+                                "Control characters are not allowed.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "timeout_s",
+                    models.FloatField(
+                        blank=True,
+                        help_text="Longest run in seconds; empty: the pool's limit.",
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(0.1),
+                            django.core.validators.MaxValueValidator(86400),
+                        ],
+                    ),
+                ),
+                (
+                    "sampling",
+                    models.FloatField(
+                        blank=True,
+                        help_text="Share of runs that are traced, 0 to 1; empty: all.",
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(0),
+                            django.core.validators.MaxValueValidator(1),
+                        ],
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'graph',
-                'ordering': ('assistant_id',),
+                "verbose_name": "graph",
+                "ordering": ("assistant_id",),
             },
         ),
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('actor', models.CharField(max_length=200)),
-                ('via', models.CharField(blank=True, max_length=20)),
-                ('request_id', models.CharField(blank=True, max_length=128)),
-                ('reason', models.TextField(blank=True)),
-                ('action', models.CharField(max_length=10)),
-                ('model', models.CharField(max_length=100)),
-                ('object_id', models.CharField(max_length=200)),
-                ('before', models.JSONField(null=True)),
-                ('after', models.JSONField(null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=200)),
+                ("via", models.CharField(blank=True, max_length=20)),
+                ("request_id", models.CharField(blank=True, max_length=128)),
+                ("reason", models.TextField(blank=True)),
+                ("action", models.CharField(max_length=10)),
+                ("model", models.CharField(max_length=100)),
+                ("object_id", models.CharField(max_length=200)),
+                ("before", models.JSONField(null=True)),
+                ("after", models.JSONField(null=True)),
             ],
             options={
-                'verbose_name_plural': 'audit entries',
-                'ordering': ('-at', '-id'),
-                'indexes': [models.Index(fields=['-at'], name='registry_ap_at_05b63d_idx'), models.Index(fields=['model', 'object_id', '-at'], name='registry_ap_model_104a48_idx')],
+                "verbose_name_plural": "audit entries",
+                "ordering": ("-at", "-id"),
+                "indexes": [
+                    models.Index(fields=["-at"], name="registry_ap_at_05b63d_idx"),
+                    models.Index(fields=["model", "object_id", "-at"], name="registry_ap_model_104a48_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PoolReport',
+            name="PoolReport",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pool', models.CharField(max_length=31)),
-                ('url', models.CharField(max_length=2000)),
-                ('reported_at', models.DateTimeField()),
-                ('ok', models.BooleanField()),
-                ('error', models.CharField(blank=True, max_length=500)),
-                ('graphs', models.JSONField(default=dict, help_text='assistant_id → digest it attests; empty when it cannot run it.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("pool", models.CharField(max_length=31)),
+                ("url", models.CharField(max_length=2000)),
+                ("reported_at", models.DateTimeField()),
+                ("ok", models.BooleanField()),
+                ("error", models.CharField(blank=True, max_length=500)),
+                (
+                    "graphs",
+                    models.JSONField(
+                        default=dict,
+                        help_text="assistant_id → digest it attests; empty when it cannot run it.",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('pool', 'url'),
-                'constraints': [models.UniqueConstraint(fields=('pool', 'url'), name='one_report_per_replica')],
+                "ordering": ("pool", "url"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("pool", "url"), name="one_report_per_replica")
+                ],
             },
         ),
     ]

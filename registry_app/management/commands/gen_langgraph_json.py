@@ -21,8 +21,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--pool", default="", help="only this pool's graphs")
-        parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file is stale")
-        parser.add_argument("--output", type=Path, help="default: langgraph.json; with --pool: standard output")
+        parser.add_argument(
+            "--check", action="store_true", help="write nothing; exit 1 when the file is stale"
+        )
+        parser.add_argument(
+            "--output", type=Path, help="default: langgraph.json; with --pool: standard output"
+        )
 
     def handle(self, *args: Any, pool: str, check: bool, output: Path | None, **options: Any) -> None:
         specs = [spec for spec in GRAPHS if not pool or spec.pool == pool.upper()]

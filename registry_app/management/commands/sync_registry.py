@@ -22,7 +22,9 @@ class Command(BaseCommand):
         if check:
             result, _ = plan_sync()
             if result:
-                raise CommandError("The records differ from the code. " + _sentence(result) + " Run sync_registry.")
+                raise CommandError(
+                    "The records differ from the code. " + _sentence(result) + " Run sync_registry."
+                )
             self.stdout.write("The records are what the code says.")
             return
         self.stdout.write(_sentence(sync_registry()) or "Nothing to do.")
