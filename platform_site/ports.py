@@ -19,8 +19,7 @@ CANDIDATES = range(20_000, 32_000)
 
 def pool_ports(data_dir: Path) -> dict[str, int]:
     """Pool slug → port on 127.0.0.1; one that something else listens on is chosen anew."""
-    path = data_dir / "ports.json"
-    kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+    kept = kept_ports(data_dir)
     chosen: dict[str, int] = {}
     for pool in POOLS:
         port = kept.get(pool)
@@ -28,8 +27,14 @@ def pool_ports(data_dir: Path) -> dict[str, int]:
             port = _free_port(set(chosen.values()) | set(kept.values()))
         chosen[pool] = port
     if chosen != kept:
-        write_private(path, json.dumps(chosen, indent=1))
+        write_private(data_dir / "ports.json", json.dumps(chosen, indent=1))
     return chosen
+
+
+def kept_ports(data_dir: Path) -> dict[str, int]:
+    """The ports chosen last; a running platform listens on them."""
+    path = data_dir / "ports.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def is_free(port: int) -> bool:

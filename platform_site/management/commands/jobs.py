@@ -4,9 +4,10 @@ import asyncio
 import threading
 from typing import Any
 
-from campaigns_app.loop import run_claim_loop
 from django.core.management.base import BaseCommand
 from procrastinate.contrib.django import app
+
+from campaigns_app.loop import run_claim_loop
 
 CONCURRENCY = 4
 GRACE_S = 8.0
