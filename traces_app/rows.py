@@ -100,6 +100,19 @@ class DispatchRow:
     total_ms: float | None = None
     ended_at: datetime | None = None
 
+    @property
+    def spans_the_run(self) -> bool:
+        """True when the end of the call is the end of the run; background runs go on after it."""
+        return self.path.rstrip("/").endswith(("/wait", "/stream", "/join"))
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error_kind) or self.status >= 400
+
+    @property
+    def caller_name(self) -> str:
+        return self.key_name or self.caller or "the caller"
+
 
 @dataclass(frozen=True, slots=True)
 class RunPayload:

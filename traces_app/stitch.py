@@ -1,0 +1,297 @@
+"""Runs and dispatch records of one action → one tree. Pure: the answer depends on the rows and the clock.
+
+`links.py` decides who is whose parent, this module what each row is, what it cost and how the whole
+stands, `diagnose.py` what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from traces_app import billing, diagnose
+from traces_app.links import Forest, Item, Placeholder, end_of, link, start_of
+from traces_app.rows import DispatchRow, RunRow
+from traces_app.story import tell
+from traces_app.tree import Finding, Kind, Missing, Node, NodeStatus, StitchedTree, TreeState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: An open run without any news in its action for this long is called stalled.
+STALL_AFTER = timedelta(minutes=15)
+
+_KIND_OF_TYPE: dict[str, Kind] = {"llm": "llm", "embedding": "llm", "tool": "tool", "retriever": "tool"}
+
+
+def stitch(
+    runs: Iterable[RunRow], dispatches: Iterable[DispatchRow] = (), *, now: datetime | None = None
+) -> StitchedTree:
+    """The tree of one action. Any order and any repetition of the rows gives the identical tree.
+
+    `now` decides running against stalled; without it, the present moment.
+    """
+    forest = link(runs, dispatches)
+    moment = now or datetime.now(UTC)
+    kinds = kinds_of(forest)
+    statuses = _statuses(forest, kinds, moment)
+    missing = _missing(forest, kinds, moment)
+    findings = diagnose.diagnose(diagnose.Scene(forest, kinds, statuses, moment))
+    nodes = _nodes(forest, kinds, statuses, findings)
+    trace_ids = sorted({one.trace_id for one in forest.items.values() if isinstance(one, RunRow)})
+    tree = StitchedTree(
+        trace_ids=tuple(trace_ids),
+        state=_state(forest, statuses, missing, moment),
+        missing=missing,
+        nodes=nodes,
+        roots=tuple(forest.roots),
+    )
+    return replace(tree, story=tell(forest, nodes))
+
+
+def is_worker_root(run: RunRow) -> bool:
+    """True for what a worker says of itself: our pools, or an Agent Server's run metadata."""
+    return bool(run.pool or run.graph_digest or ("graph_id" in run.metadata and "run_id" in run.metadata))
+
+
+def kinds_of(forest: Forest) -> dict[str, Kind]:
+    """Above the first hop everything is the caller's; below a pool root it is a node of the graph."""
+    kinds: dict[str, Kind] = {}
+    in_pool: set[str] = set()
+    for node_id in forest.order:
+        item = forest.items[node_id]
+        parent = forest.parents[node_id]
+        inside = parent in in_pool
+        if isinstance(item, DispatchRow):
+            kinds[node_id] = "dispatcher"
+            continue
+        if isinstance(item, Placeholder):
+            below = inside or _inside_by_children(forest, node_id)
+            kinds[node_id] = "pool" if node_id in forest.hop_of else "node" if below else "caller"
+        elif node_id in forest.hop_of or (not inside and is_worker_root(item)):
+            kinds[node_id] = "pool"
+        else:
+            kinds[node_id] = _KIND_OF_TYPE.get(item.run_type, "node" if inside else "caller")
+        if kinds[node_id] in ("pool", "node") or inside:
+            in_pool.add(node_id)
+    return kinds
+
+
+def _inside_by_children(forest: Forest, node_id: str) -> bool:
+    """A lost parent of graph nodes was itself inside a pool; one of hops was a caller."""
+    return any(
+        run.pool or run.dispatch_id
+        for run in map(forest.run, forest.children.get(node_id, ()))
+        if run is not None
+    )
+
+
+def _statuses(forest: Forest, kinds: dict[str, Kind], now: datetime) -> dict[str, NodeStatus]:
+    quiet = now - _last_news(forest) > STALL_AFTER
+    ended_under: dict[str, bool] = {}
+    statuses: dict[str, NodeStatus] = {}
+    for node_id in forest.order:
+        item = forest.items[node_id]
+        parent = forest.parents[node_id]
+        over = ended_under.get(parent or "", False)
+        if isinstance(item, DispatchRow):
+            over = (
+                item.ended_at is not None
+                and now - item.ended_at > diagnose.FLUSH_GRACE
+                and item.spans_the_run
+            )
+        ended_under[node_id] = over
+        status = _own_status(item)
+        statuses[node_id] = "stalled" if status == "running" and (over or quiet) else status
+    return statuses
+
+
+def _own_status(item: Item) -> NodeStatus:
+    if isinstance(item, Placeholder):
+        return "ok" if item.synthetic else "missing"
+    if isinstance(item, DispatchRow):
+        if item.failed:
+            return "error"
+        return "running" if item.ended_at is None else "ok"
+    return item.status
+
+
+def _last_news(forest: Forest) -> datetime:
+    """The newest instant anything here speaks of, leaving out clocks that are plainly wrong."""
+    times = [
+        when
+        for item in forest.items.values()
+        for when in (start_of(item), end_of(item))
+        if when is not None and not diagnose.is_absurd(when)
+    ]
+    return max(times, default=datetime.min.replace(tzinfo=UTC) + timedelta(days=1))
+
+
+def _missing(forest: Forest, kinds: dict[str, Kind], now: datetime) -> tuple[Missing, ...]:
+    """What is named but absent: parents, pool runs of calls that went through, records of hops."""
+    absent: list[Missing] = []
+    unknown_hops: dict[str, str] = {}
+    counted: dict[str, int] = {}
+    known_hops = {item.id for item in forest.items.values() if isinstance(item, DispatchRow)}
+    for node_id in forest.order:
+        item = forest.items[node_id]
+        if isinstance(item, Placeholder):
+            if not item.synthetic:
+                absent.append(Missing(node_id, _source(forest, kinds, node_id), "named as a parent"))
+        elif isinstance(item, DispatchRow):
+            if item.run_id and node_id not in forest.pool_roots and not _flushing(item, now):
+                absent.append(Missing(item.run_id, item.pool, "the pool named this run, no span of it came"))
+        else:
+            if item.dispatch_id:
+                counted[item.dispatch_id] = counted.get(item.dispatch_id, 0) + 1
+                if item.dispatch_id not in known_hops and diagnose.settled(item.end, now):
+                    unknown_hops[item.dispatch_id] = item.pool or ""
+    absent += [
+        Missing(hop, "dispatcher", f"the dispatch record {pool} ran under")
+        for hop, pool in sorted(unknown_hops.items())
+    ]
+    return tuple(absent + _uncounted(forest, counted))
+
+
+def _uncounted(forest: Forest, counted: dict[str, int]) -> list[Missing]:
+    """A pool root may close with `agentic.span_count`, the spans its process sent for the call."""
+    short = []
+    for root_id in sorted(forest.hop_of):
+        run = forest.run(root_id)
+        total = run.metadata.get("agentic.span_count") if run else None
+        if run is not None and run.dispatch_id and isinstance(total, int) and not isinstance(total, bool):
+            lost = total - counted.get(run.dispatch_id, 0)
+            if 0 < lost < 10_000_000:
+                short.append(Missing(root_id, run.pool or "pool", f"sent {total} spans", count=lost))
+    return short
+
+
+def _source(forest: Forest, kinds: dict[str, Kind], node_id: str) -> str:
+    if kinds[node_id] == "caller":
+        return "caller"
+    pools = [run.pool for run in map(forest.run, forest.children.get(node_id, ())) if run and run.pool]
+    return min(pools, default="pool")
+
+
+def _flushing(hop: DispatchRow, now: datetime) -> bool:
+    return hop.ended_at is None or now - hop.ended_at <= diagnose.FLUSH_GRACE
+
+
+def _state(
+    forest: Forest, statuses: dict[str, NodeStatus], missing: tuple[Missing, ...], now: datetime
+) -> TreeState:
+    held = set(statuses.values())
+    waiting = any(
+        isinstance(item, DispatchRow)
+        and item.run_id
+        and node_id not in forest.pool_roots
+        and _flushing(item, now)
+        for node_id, item in forest.items.items()
+    )
+    if "running" in held or waiting:
+        return "running"
+    if "stalled" in held:
+        return "stalled"
+    return "partial" if missing else "complete"
+
+
+def _nodes(
+    forest: Forest,
+    kinds: dict[str, Kind],
+    statuses: dict[str, NodeStatus],
+    findings: dict[str, list[Finding]],
+) -> tuple[Node, ...]:
+    bills = billing.roll_up(forest, kinds)
+    shifts = _shifts(forest)
+    depths: dict[str, int] = {}
+    pools: dict[str, str] = {}
+    sizes = _sizes(forest)
+    nodes: list[Node] = []
+    for node_id in forest.order:
+        parent = forest.parents[node_id]
+        item = forest.items[node_id]
+        run = item if isinstance(item, RunRow) else None
+        hop = item if isinstance(item, DispatchRow) else None
+        depths[node_id] = depths[parent] + 1 if parent else 0
+        pools[node_id] = _pool(item, pools.get(parent or "", "") if kinds[node_id] != "caller" else "")
+        bill = bills[node_id]
+        nodes.append(
+            Node(
+                id=node_id,
+                parent_id=parent,
+                depth=depths[node_id],
+                kind=kinds[node_id],
+                name=_name(forest, node_id, item),
+                assistant_id=(item.assistant_id or "") if not isinstance(item, Placeholder) else "",
+                pool=pools[node_id],
+                status=statuses[node_id],
+                start=start_of(item),
+                end=end_of(item),
+                tokens=bill.tokens,
+                cost=bill.cost,
+                own_tokens=bill.own_tokens,
+                own_cost=bill.own_cost,
+                model=(run.model or "") if run else "",
+                error=_error(item),
+                run_id=run.run_id if run else None,
+                findings=tuple(findings.get(node_id, ())),
+                child_count=len(forest.children.get(node_id, ())),
+                descendant_count=sizes[node_id] - 1,
+                first_token=run.first_token if run else None,
+                shift_ms=shifts.get(node_id, 0.0),
+                routing_version=run.routing_version if run else hop.routing_version if hop else None,
+                tags=run.tags if run else (),
+            )
+        )
+    return tuple(nodes)
+
+
+def _pool(item: Item, above: str) -> str:
+    if isinstance(item, Placeholder):
+        return above
+    return item.pool or above
+
+
+def _name(forest: Forest, node_id: str, item: Item) -> str:
+    if isinstance(item, RunRow):
+        return item.name or item.run_type
+    if isinstance(item, DispatchRow):
+        return f"{item.method} {item.path}" if item.path else "dispatch"
+    if item.synthetic:
+        hops = [hop for hop in map(forest.hop, forest.children.get(node_id, ())) if hop]
+        return min((hop.key_name or hop.caller for hop in hops), default="") or "caller"
+    return f"missing span {node_id.removeprefix('missing:')[:8]}"
+
+
+def _error(item: Item) -> str:
+    if isinstance(item, RunRow):
+        return item.error or ""
+    if isinstance(item, DispatchRow):
+        return item.error or item.error_kind
+    return ""
+
+
+def _sizes(forest: Forest) -> dict[str, int]:
+    sizes = dict.fromkeys(forest.order, 1)
+    for node_id in reversed(forest.order):
+        parent = forest.parents[node_id]
+        if parent is not None:
+            sizes[parent] += sizes[node_id]
+    return sizes
+
+
+def _shifts(forest: Forest) -> dict[str, float]:
+    """Milliseconds that bring a pool whose clock is off into the window of its hop, for its whole subtree."""
+    shifts: dict[str, float] = {}
+    for node_id in forest.order:
+        if node_id in forest.hop_of:
+            run, hop = forest.run(node_id), forest.hop(forest.hop_of[node_id])
+            shift = diagnose.clock_offset_ms(run, hop) if run and hop else 0.0
+        elif forest.hop(node_id):
+            shift = 0.0
+        else:
+            shift = shifts.get(forest.parents[node_id] or "", 0.0)
+        if shift:
+            shifts[node_id] = shift
+    return shifts
