@@ -103,11 +103,13 @@ def _parts(role: str) -> dict[str, Part]:
     """The raw parts of a role, ingest first: the dispatcher's health speaks for the process."""
     parts: dict[str, Part] = {}
     if role in ("all", "ingest"):
-        from traces_app.ingest.asgi import Ingest, IngestConfig
+        from traces_app.ingest.asgi import Ingest
+        from traces_app.ingest.config import IngestConfig
 
         parts["ingest"] = Ingest(IngestConfig.from_env(os.environ))
     if role in ("all", "dispatcher"):
-        from routing_app.dispatcher.asgi import Dispatcher, DispatcherConfig
+        from routing_app.dispatcher.asgi import Dispatcher
+        from routing_app.dispatcher.config import DispatcherConfig
 
         parts["dispatcher"] = Dispatcher(DispatcherConfig.from_env(os.environ))
     return parts

@@ -13,7 +13,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 
 from platform_site.local_secrets import write_private
-from platform_site.ports import POOLS, kept_ports
+from platform_site.ports import POOLS, kept_ports, pool_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ def api_key_of_file(given: str, path: Path) -> str:
 
 def pool_urls(environ: Mapping[str, str], data_dir: Path) -> dict[str, str]:
     """Slug → address of each pool: `X_WORKER_URL` when set, else the port this checkout chose for it."""
-    kept = kept_ports(data_dir)
+    kept = kept_ports(data_dir) or pool_ports(data_dir)
     urls = {}
     for pool in POOLS:
         port = environ.get(f"{pool}_PORT") or kept.get(pool)
