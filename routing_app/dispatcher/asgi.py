@@ -10,20 +10,25 @@ import asyncio
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from contract.route_for import HEALTH_PATHS, path_decision
 from routing_app.dispatcher import health
+from routing_app.dispatcher.assistants import Assistants
 from routing_app.dispatcher.body import ClientGone
 from routing_app.dispatcher.call import Call
+from routing_app.dispatcher.directory import ThreadDirectory
 from routing_app.dispatcher.errors import Problem
 from routing_app.dispatcher.forward import BrokenAnswer
 from routing_app.dispatcher.gate import admit, authenticate, header_map, normalised, require_scope
+from routing_app.dispatcher.linkedin import Linkedin
 from routing_app.dispatcher.metrics import Metrics
 from routing_app.dispatcher.pool import PoolSet
 from routing_app.dispatcher.records import Recorder
 from routing_app.dispatcher.runs import Runs
+from routing_app.dispatcher.switchboard import Switchboard
 from routing_app.dispatcher.table import RoutingTable
+from routing_app.dispatcher.threads import Threads
 from routing_app.live import LiveState
 
 if TYPE_CHECKING:
@@ -32,6 +37,10 @@ if TYPE_CHECKING:
     from routing_app.dispatcher.config import DispatcherConfig
 
 log = logging.getLogger(__name__)
+
+
+class Handler(Protocol):
+    async def handle(self, call: Call, rest: list[str]) -> None: ...
 
 
 class Dispatcher:
@@ -46,13 +55,21 @@ class Dispatcher:
         self.table: RoutingTable | None = None
         self.draining = False
         self.readiness = health.Readiness(config.settle_s)
-        self._runs = Runs(self)
+        self.directory = ThreadDirectory(config.database_url)
+        board = Switchboard(self)
+        self._handlers: dict[str, Handler] = {
+            "runs": Runs(board),
+            "threads": Threads(board),
+            "assistants": Assistants(board),
+            "linkedin": Linkedin(board),
+        }
         self._idle = asyncio.Event()
 
     async def start(self) -> None:
         await self.recorder.start()
         self.live.on_document(self._take_document)
         await self.live.start()
+        await self.directory.start()
         self.readiness.start(self.pools)
 
     async def stop(self) -> None:
@@ -67,6 +84,7 @@ class Dispatcher:
                 log.warning("dispatcher: %d requests cut at stop", self.metrics.in_flight)
         await self.readiness.stop()
         await self.live.stop()
+        await self.directory.stop()
         await self.recorder.stop()
         await self.pools.close()
 
@@ -137,7 +155,8 @@ class Dispatcher:
         call.adopt_trace()
         if self.draining:
             raise Problem(503, "this dispatcher is stopping", kind="backend", code="STOPPING", retry_after=1)
-        await self._runs.handle(call)
+        _, head, *rest = call.path.rstrip("/").split("/")
+        await self._handlers[head].handle(call, rest)
 
     async def _metrics(self, call: Call) -> None:
         require_scope(authenticate(call.headers, self.live.keyring), "read")

@@ -11,16 +11,17 @@ import asyncio
 import io
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
+import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from routing_app.dispatcher.errors import Kind, Problem, failed_run, failed_stream
 from routing_app.dispatcher.pool import Bulkhead, Pool, Replica, Saturated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from routing_app.dispatcher.asgi_types import Headers
     from routing_app.dispatcher.call import Call
@@ -29,6 +30,8 @@ Mode = Literal["wait", "stream", "create", "plain"]
 
 #: The longest wait for a free slot; past it a 429 tells the caller to come back.
 LONGEST_QUEUE_S = 30.0
+#: Longest for a small call of the dispatcher's own.
+ASK_S = 10.0
 #: A `wait` body up to this size is sent only once it is whole, so that a lost pool can still be told.
 HELD_BODY = 4 * 1024 * 1024
 _LARGE = 512 * 1024
@@ -64,7 +67,9 @@ class Order:
     safe: bool = False
     """Repeating it changes nothing, so a lost answer may be asked for again (503)."""
     replica: Replica | None = None
-    """The replica that must be asked: it holds the run or thread."""
+    """The replica that must be asked: it holds the run."""
+    on_run: Callable[[str, str, str, str], None] | None = None
+    """Told run id, thread id, pool and replica URL once the pool named the run it began."""
 
     @property
     def lane(self) -> Bulkhead:
@@ -96,9 +101,7 @@ async def forward(call: Call, order: Order) -> None:
     try:
         await order.lane.acquire(min(LONGEST_QUEUE_S, order.deadline_s))
     except Saturated:
-        raise Problem(
-            429, f"pool {pool.slug} is full", kind="backend", code="POOL_FULL", retry_after=1
-        ) from None
+        raise _full(pool) from None
     record.queued_ms = (time.perf_counter() - queued_at) * 1000
     try:
         await _first_then_other(call, order)
@@ -142,6 +145,10 @@ def _admitted(order: Order) -> Replica:
             retry_after=pool.retry_after(),
         )
     return replica
+
+
+def _full(pool: Pool) -> Problem:
+    return Problem(429, f"pool {pool.slug} is full", kind="backend", code="POOL_FULL", retry_after=1)
 
 
 def _unreachable(pool: Pool, reason: str) -> Problem:
@@ -238,6 +245,48 @@ def outbound_headers(call: Call, order: Order) -> CIMultiDict[str]:
     out["x-agentic-routing-digest"] = order.digest
     out["x-agentic-dispatch-id"] = record.id
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a pool said to a call of the dispatcher's own."""
+
+    status: int
+    body: bytes
+    replica: str
+
+    def json(self) -> Any:
+        """None for what is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return None
+
+
+async def ask(pool: Pool, method: str, target: str, body: bytes, *, replica: Replica | None = None) -> Answer:
+    """A small call in the pool's control lane; raises Problem when the pool cannot be heard."""
+    chosen = replica or pool.choose()
+    if chosen is None:
+        raise _unreachable(pool, "its breaker is open")
+    headers = {**dict(pool.auth_headers), "content-type": "application/json", "accept-encoding": "identity"}
+    try:
+        await pool.control.acquire(ASK_S)
+    except Saturated:
+        raise _full(pool) from None
+    try:
+        with chosen.call():
+            async with pool.session().request(
+                method, chosen.address(target), data=body or None, headers=headers,
+                timeout=aiohttp.ClientTimeout(total=ASK_S), allow_redirects=False,
+            ) as response:  # fmt: skip
+                answer = Answer(response.status, await response.read(), chosen.url)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        chosen.breaker.failed(_why(error))
+        raise _unreachable(pool, _why(error)) from None
+    finally:
+        pool.control.release()
+    chosen.breaker.succeeded()
+    return answer
 
 
 class Relay:
@@ -407,8 +456,10 @@ class Relay:
         record = self._call.record
         before, _, run = location.rpartition("/runs/")
         record.run_id = run.partition("/")[0]
-        if before.startswith("/threads/"):
-            record.thread_id = before.removeprefix("/threads/")
+        thread_id = before.removeprefix("/threads/") if before.startswith("/threads/") else ""
+        record.thread_id = thread_id or record.thread_id
+        if self._order.on_run is not None and record.run_id:
+            self._order.on_run(record.run_id, thread_id, self._order.pool.slug, self._replica.url)
 
 
 class BrokenAnswer(Exception):

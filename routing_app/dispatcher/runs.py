@@ -1,91 +1,168 @@
-"""Runs without a thread: decide the pool from the body, send it there, remember where the run lives."""
+"""Runs without a thread, batches over pools, cancelling many, and finding a run again by its id."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
-from routing_app.dispatcher.body import RunBody, peek_run, read_body
+import msgspec
+
+from routing_app.dispatcher.body import decode, decode_object, peek_run
 from routing_app.dispatcher.errors import Problem, bad_request
-from routing_app.dispatcher.forward import Mode, Order, forward
-from routing_app.dispatcher.gate import encoded
+from routing_app.dispatcher.switchboard import (
+    Switchboard,
+    method_not_allowed,
+    no_such_path,
+    reply,
+    reply_empty,
+    require_uuid,
+)
 
 if TYPE_CHECKING:
-    from routing_app.dispatcher.asgi import Dispatcher
     from routing_app.dispatcher.call import Call
-    from routing_app.dispatcher.pool import Pool
-    from routing_app.dispatcher.table import RoutingTable, Target
+    from routing_app.dispatcher.forward import Answer, Mode
 
-_STARTS: dict[str, Mode] = {"/runs/wait": "wait", "/runs/stream": "stream", "/runs": "create"}
+STARTS: dict[str, Mode] = {"wait": "wait", "stream": "stream"}
+MAX_BATCH = 1_000
 
 
 class Runs:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
+    """`/runs…`"""
 
-    async def handle(self, call: Call) -> None:
-        mode = _STARTS.get(call.path)
-        if mode is None or call.method != "POST":
-            raise Problem(404, "no such path", kind="client", code="NOT_FOUND")
-        await self._start(call, mode)
+    def __init__(self, board: Switchboard) -> None:
+        self._board = board
+
+    async def handle(self, call: Call, rest: list[str]) -> None:
+        """`rest` is the path after `/runs`."""
+        if len(rest) == 0 or (len(rest) == 1 and rest[0] in STARTS):
+            _only_post(call)
+            await self._start(call, STARTS[rest[0]] if rest else "create")
+        elif rest == ["batch"]:
+            _only_post(call)
+            await self._batch(call)
+        elif rest == ["cancel"]:
+            _only_post(call)
+            await self._cancel_many(call)
+        elif rest[0] == "crons":
+            raise Problem(404, "crons are not served", kind="client", code="NOT_FOUND")
+        else:
+            await self._existing(call, rest)
 
     async def _start(self, call: Call, mode: Mode) -> None:
         call.record_wanted = True
-        config = self._dispatcher.config
-        body = await read_body(
-            call.receive, call.headers, limit=config.max_body, timeout_s=config.body_timeout_s
+        body = await self._board.read(call)
+        target = self._board.target(call, peek_run(body))
+        pool = self._board.pool(target.pool)
+        await self._board.send(call, pool, body, mode, timeout_s=target.timeout_s)
+
+    async def _existing(self, call: Call, rest: list[str]) -> None:
+        """`/runs/{id}` and below: to the pool that has it; an id this process does not know is asked of all."""
+        run_id = require_uuid(rest[0], "run")
+        slug, replica = self._board.whereabouts.find(run_id) or await self._search(call.path)
+        body = await self._board.read(call)
+        mode: Mode = "stream" if rest[-1] == "stream" else "plain"
+        await self._board.send(call, self._board.pool(slug), body, mode, replica=replica)
+
+    async def _search(self, path: str) -> tuple[str, str]:
+        answers = await self._board.ask_all("GET", path)
+        for slug, answer in answers.items():
+            if not isinstance(answer, Problem) and answer.status < 400:
+                return slug, answer.replica
+        raise unheard_or(answers, "Run not found")
+
+    async def _batch(self, call: Call) -> None:
+        """Split by pool, sent side by side, put together in the order given."""
+        call.record_wanted = True
+        given = decode(await self._board.read(call))
+        if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+            raise bad_request(422, "the body must be a list of runs", pointer="")
+        if len(given) > MAX_BATCH:
+            raise bad_request(422, f"at most {MAX_BATCH} runs in a batch", pointer="")
+        groups: dict[str, list[int]] = {}
+        for index, item in enumerate(given):
+            groups.setdefault(self._place(call, index, item), []).append(index)
+        call.record.pool = next(iter(groups)) if len(groups) == 1 else ""
+        results = await asyncio.gather(
+            *(self._batch_part(slug, [given[index] for index in indexes]) for slug, indexes in groups.items())
         )
-        run = peek_run(body)
-        call.record.assistant_id = str(run.assistant_id)[:200].replace("\0", "")
-        table = self.table()
-        target = table.find(str(run.assistant_id))
-        call.record.assistant_id = target.assistant_id
-        call.record.decided_graph_digest = target.graph_digest
-        check_input(target, run)
-        call.watch_client()
-        await forward(call, self.order(call, table, self.pool(target.pool), body, mode, target.timeout_s))
+        merged: list[Any] = [None] * len(given)
+        for indexes, runs in zip(groups.values(), results, strict=True):
+            for index, run in zip(indexes, runs, strict=True):
+                merged[index] = run
+        await reply(call, merged)
 
-    def table(self) -> RoutingTable:
-        table = self._dispatcher.table
-        if table is None:
-            raise Problem(
-                503, "no routing document is live yet", kind="backend", code="NO_ROUTING", retry_after=2
-            )
-        return table
+    def _place(self, call: Call, index: int, item: dict[str, Any]) -> str:
+        """The pool of one run of a batch; what is wrong with it is said with its place in the list."""
+        try:
+            return self._board.target(call, peek_run(msgspec.json.encode(item))).pool
+        except Problem as problem:
+            problem.facts = {
+                **problem.facts, "index": index, "pointer": f"/{index}{problem.facts.get('pointer', '')}"
+            }  # fmt: skip
+            problem.detail = f"run {index}: {problem.detail}"
+            raise
 
-    def pool(self, slug: str) -> Pool:
-        pool = self._dispatcher.pools.pools.get(slug)
-        if pool is None:
-            raise Problem(503, f"pool {slug} is not in the live document", kind="backend", retry_after=5)
-        return pool
+    async def _batch_part(self, slug: str, items: list[dict[str, Any]]) -> list[Any]:
+        """One pool's runs; a pool that fails marks its own runs and no other's."""
+        try:
+            answer = await self._board.ask(self._board.pool(slug), "POST", "/runs/batch", items)
+        except Problem as problem:
+            return [_not_started(item, problem.detail, problem.kind) for item in items]
+        runs = answer.json()
+        if answer.status != 200 or not isinstance(runs, list) or len(runs) != len(items):
+            detail = f"pool {slug} answered {answer.status}"
+            return [_not_started(item, detail, "backend") for item in items]
+        for run in runs:
+            self._board.whereabouts.note(run["run_id"], slug, answer.replica)
+        return runs
 
-    def order(
-        self,
-        call: Call,
-        table: RoutingTable,
-        pool: Pool,
-        body: bytes,
-        mode: Mode,
-        timeout_s: float | None = None,
-    ) -> Order:
-        target = encoded(call.path)
-        if call.query:
-            target += "?" + call.query.decode("latin-1")
-        return Order(
-            pool=pool, target=target, body=body, mode=mode, version=table.version, digest=table.digest,
-            timeout_s=timeout_s,
-        )  # fmt: skip
+    async def _cancel_many(self, call: Call) -> None:
+        """To the pool of the thread, or to every pool; found anywhere is cancelled."""
+        body = await self._board.read(call)
+        given = decode_object(body)
+        query = f"?{call.query.decode('latin-1')}" if call.query else ""
+        if given.get("thread_id"):
+            thread = require_uuid(str(given["thread_id"]), "thread")
+            row = await self._board.directory.get(thread)
+            if row is None or not row.pool:
+                raise Problem(404, "No runs found to cancel.", kind="client")
+            await self._board.send(call, self._board.pool(row.pool), body, "plain")
+            return
+        answers = await self._board.ask_all("POST", f"/runs/cancel{query}", given)
+        done = [
+            answer for answer in answers.values() if not isinstance(answer, Problem) and answer.status < 300
+        ]
+        if not done:
+            raise unheard_or(answers, "No runs found to cancel.")
+        await reply_empty(call, done[0].status)
 
 
-def check_input(target: Target, run: RunBody) -> None:
-    """Raises Problem 422 with JSON pointers when the input breaks the graph's shape."""
-    if target.shape is None or run.command is not None:
-        return
-    errors = target.shape.errors(run.input)
-    if errors:
-        first = errors[0]
-        raise bad_request(
-            422,
-            f"input of '{target.assistant_id}': {first['pointer']}: {first['message']}",
-            pointer=first["pointer"],
-            errors=errors,
-        )
+def unheard_or(answers: dict[str, Answer | Problem], detail: str) -> Problem:
+    """404, unless a pool that could not be heard might have said otherwise."""
+    for answer in answers.values():
+        if isinstance(answer, Problem):
+            return answer
+    refused = [
+        answer.status
+        for answer in answers.values()
+        if isinstance(answer, object) and not isinstance(answer, Problem)
+    ]
+    status = 404 if all(code == 404 for code in refused) else max(refused, default=404)
+    return Problem(status, detail, kind="client" if status < 500 else "backend")
+
+
+def _not_started(item: dict[str, Any], detail: str, kind: str) -> dict[str, Any]:
+    return {
+        "run_id": None,
+        "assistant_id": item.get("assistant_id"),
+        "status": "error",
+        "error": {"error": "BackendError", "message": detail, "kind": kind},
+    }
+
+
+def _only_post(call: Call) -> None:
+    if call.method != "POST":
+        raise method_not_allowed()
+
+
+__all__ = ["Runs", "no_such_path"]

@@ -40,9 +40,11 @@ class RoutingTable:
         self.version = document["version"]
         self.digest = document["digest"]
         self.version_header = str(self.version).encode()
+        self.published_at = document["published_at"]
         self.specs = _pool_specs(document, environ)
         self.targets = _targets(document, environ)
-        self._by_any_id = self.targets | {target.uuid: target for target in self.targets.values()}
+        self.by_uuid = {target.uuid: target for target in self.targets.values()}
+        self._by_any_id = self.targets | self.by_uuid
 
     def find(self, assistant_id: str) -> Target:
         """The target of a known, enabled assistant (name or UUID); raises Problem 404 or 403."""
