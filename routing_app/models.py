@@ -6,6 +6,7 @@ import uuid
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -184,3 +185,30 @@ class DispatchRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} → {self.pool or '-'} {self.status}"
+
+
+class ThreadBinding(models.Model):
+    """One thread: its labels, and the pool that holds its state. Written by the dispatcher alone.
+
+    Status and values are the pool's to know; `stale` marks rows that a run may have changed since they were asked for.
+    """
+
+    thread_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    metadata = models.JSONField(default=dict)
+    status = models.CharField(max_length=20, default="idle")
+    pool = models.CharField(max_length=31, default="", blank=True, help_text="Empty until the first run.")
+    stale = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    state_updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-created_at",)
+        indexes = (
+            models.Index(fields=("-created_at", "-thread_id"), name="thread_created"),
+            models.Index(fields=("-updated_at",), name="thread_stale", condition=models.Q(stale=True)),
+            GinIndex(fields=("metadata",), opclasses=("jsonb_path_ops",), name="thread_metadata"),
+        )
+
+    def __str__(self) -> str:
+        return f"thread {self.thread_id} in {self.pool or 'no pool yet'}"

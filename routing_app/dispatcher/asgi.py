@@ -171,7 +171,7 @@ class Dispatcher:
 
     async def _explain(self, call: Call, problem: Problem) -> None:
         record = call.record
-        record.error_kind, record.error = problem.kind, problem.detail[:300]
+        record.error_kind, record.error = problem.kind, problem.detail[:300].replace("\0", "")
         if problem.code and not call.record_wanted:
             self.metrics.refused(problem.code)
         if call.started:

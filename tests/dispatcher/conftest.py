@@ -125,9 +125,10 @@ async def site(data_dir: Path, database_url: str = "", **limits: float) -> Async
 
         await dispatcher.start()
         stack.push_async_callback(dispatcher.stop)
-        dispatcher.live.keyring = KeyRing(
-            (key(KEY, "*"), key(UNTRUSTED, "runs", trusted_tracing=False), key(READER, "read"))
-        )
+        if not database_url:
+            dispatcher.live.keyring = KeyRing(
+                (key(KEY, "*"), key(UNTRUSTED, "runs", trusted_tracing=False), key(READER, "read"))
+            )
         publish()
         url = await stack.enter_async_context(running(dispatcher))
         http = await stack.enter_async_context(

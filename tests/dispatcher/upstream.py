@@ -71,6 +71,9 @@ class Upstream:
             return await self._stream(request, json.loads(body), self._thread_of(parts))
         if parts[-1] == "runs" and request.method == "POST":
             return self._create(request, json.loads(body), self._thread_of(parts))
+        if parts[-1] == "batch":
+            made = [self._note(item, str(uuid.uuid4()), "pending") for item in json.loads(body)]
+            return web.json_response(made)
         if parts[0] == "threads":
             return self._threads(request, parts, json.loads(body) if body else {})
         if parts[0] == "runs" and parts[-1] == "cancel":

@@ -1,0 +1,123 @@
+"""With a real database: following publishes and keys, records, and life without it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.dispatcher.conftest import KEY, PROBES, document, graph, route, site, until
+from tests.dispatcher.database import execute, key_row, publish_row, wired
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.dispatcher.conftest import Site
+    from tests.dispatcher.database import Wire
+
+EMAIL = {"assistant_id": "probe_email", "input": {"x": 1}}
+
+
+def published(front: Site, version: int, **graphs: Any) -> dict[str, Any]:
+    return document(
+        [route("EMAIL", [front.email.url], ["probe_email"])],
+        route("CORE", [front.core.url], ["probe_core"]),
+        {name: graph(slug) for slug, name in PROBES.items()} | graphs,
+        version,
+    )
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[tuple[Wire, str]]:
+    with tempfile.TemporaryDirectory(prefix="wire") as folder:
+        async with wired(database_url, Path(folder)) as made:
+            yield made
+
+
+async def test_a_publish_and_a_revocation_are_followed_within_a_second(
+    database_url: str, data_dir: Path
+) -> None:
+    async with site(data_dir, database_url) as front:
+        await key_row(database_url, KEY, "*")
+        await publish_row(database_url, published(front, 7))
+        began = time.perf_counter()
+        table = front.dispatcher
+        await until(lambda: table.table is not None and table.table.version == 7)
+        await until(lambda: len(front.dispatcher.live.keyring) == 1)
+        assert time.perf_counter() - began < 1
+        assert (await front.http.post("/runs/wait", json=EMAIL)).headers["x-agentic-routing-version"] == "7"
+        await execute(database_url, "UPDATE registry_app_apikey SET revoked_at = now()")
+        began = time.perf_counter()
+        await until(lambda: len(front.dispatcher.live.keyring) == 0)
+        assert time.perf_counter() - began < 1
+        assert (await front.http.post("/runs/wait", json=EMAIL)).status_code == 401
+
+
+async def test_records_reach_the_table(database_url: str, data_dir: Path) -> None:
+    async with site(data_dir, database_url) as front:
+        await key_row(database_url, KEY, "*")
+        await until(lambda: len(front.dispatcher.live.keyring) == 1)
+        await asyncio.gather(*(front.http.post("/runs/wait", json=EMAIL) for _ in range(6)))
+        await front.http.post("/runs/wait", json={"assistant_id": "nobody\x00knows", "input": {}})
+        await until(lambda: front.dispatcher.recorder.written == 7)
+    rows = await execute(
+        database_url,
+        "SELECT status, pool, run_id <> '', ended_at >= received_at FROM routing_app_dispatchrecord",
+    )
+    assert sorted(rows) == [(200, "EMAIL", True, True)] * 6 + [(404, "", False, True)]
+
+
+async def test_stateless_runs_go_on_without_the_database(
+    wire: tuple[Wire, str], database_url: str, data_dir: Path
+) -> None:
+    cable, url = wire
+    async with site(data_dir, url) as front:
+        await key_row(database_url, KEY, "*")
+        await publish_row(database_url, published(front, 3))
+        await until(lambda: len(front.dispatcher.live.keyring) == 1)
+        await cable.cut()
+        await until(lambda: not front.dispatcher.live.database_up)
+        answer = await front.http.post("/runs/wait", json=EMAIL)
+        assert answer.json() == {"x": 2}
+        refused = await front.http.post("/threads", json={})
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"]
+        assert refused.json()["kind"] == "backend"
+        health = (await front.http.get("/ok")).json()
+        assert health["database"] == "away"
+        await until(lambda: front.dispatcher.recorder.spooled == 1)
+        await cable.join()
+        await until(lambda: front.dispatcher.live.database_up)
+        await until(lambda: not list((data_dir / "spool").glob("*.json")), 10)
+    rows = await execute(database_url, "SELECT run_id FROM routing_app_dispatchrecord")
+    assert rows == [(answer.headers["x-langsmith-run-id"],)]
+
+
+async def test_a_fresh_process_starts_from_disk(
+    wire: tuple[Wire, str], database_url: str, data_dir: Path
+) -> None:
+    cable, url = wire
+    async with site(data_dir, url) as front:
+        await key_row(database_url, KEY, "*")
+        await publish_row(database_url, published(front, 5))
+        await until(lambda: len(front.dispatcher.live.keyring) == 1)
+        live = front.dispatcher.live
+        await until(lambda: live.document is not None and live.document["version"] == 5)
+    await cable.cut()
+    from routing_app.live import LiveState
+
+    again = LiveState(url, data_dir)
+    await again.start()
+    try:
+        assert again.document is not None
+        assert again.document["version"] == 5
+        assert len(again.keyring) == 1
+        assert not again.database_up
+        assert (data_dir / "live" / "keys.json").stat().st_mode & 0o077 == 0
+        assert KEY not in (data_dir / "live" / "keys.json").read_text()
+    finally:
+        await again.stop()
