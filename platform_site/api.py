@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from ninja import NinjaAPI
 
+from registry_app import api_errors
+from registry_app.api import router as registry
+from routing_app.api import router as routing
+
 api = NinjaAPI(
     title="Agentic sales platform",
     version="1",
     description="Registry, routing, traces, feedback, campaigns and fleet. A session or an API key opens it.",
 )
+
+api_errors.install(api)
+api.add_router("/registry/", registry)
+api.add_router("/routing/", routing)

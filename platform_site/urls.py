@@ -8,10 +8,12 @@ from django.urls import URLPattern, URLResolver, path
 
 from platform_site import views
 from platform_site.api import api
+from routing_app.views_export import routing_json
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("routing.json", routing_json, name="routing-json"),
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("search", views.search, name="search"),

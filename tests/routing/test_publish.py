@@ -9,24 +9,11 @@ from django.db import DatabaseError, transaction
 from contract.routing_document import parse
 from registry_app.audit import Actor
 from registry_app.models import AuditEntry, GraphRecord
-from registry_app.sync import sync_registry
 from routing_app.models import AllowlistEntry, Pool, RoutingRevision
 from routing_app.services import draft, publish
 
-pytestmark = pytest.mark.django_db
-
 ACTOR = Actor.command("test")
-URLS = {
-    slug: f"http://127.0.0.1:{9000 + n}" for n, slug in enumerate(("CORE", "EMAIL", "CLASSIFY", "DISCOVERY"))
-}
-
-
-@pytest.fixture(autouse=True)
-def pools(monkeypatch: pytest.MonkeyPatch) -> None:
-    for slug in URLS:
-        monkeypatch.setenv(f"{slug}_WORKER_SECRET", "s" * 40)
-    sync_registry()
-    draft.ensure_pools(URLS)
+pytestmark = pytest.mark.usefixtures("pools")
 
 
 def first() -> RoutingRevision:
@@ -105,10 +92,10 @@ def test_edits_made_before_a_roll_back_wait_for_a_decision() -> None:
     assert Pool.objects.get(pk="EMAIL").concurrency == 64
 
 
-def test_a_moved_deployment_does_not_publish_an_operators_unfinished_edit() -> None:
+def test_a_moved_deployment_does_not_publish_an_operators_unfinished_edit(pools: dict[str, str]) -> None:
     first()
     draft.set_allowlist(slug="EMAIL", assistants=["email_compose"], actor=ACTOR)
-    moved = URLS | {"EMAIL": "http://127.0.0.1:9999"}
+    moved = pools | {"EMAIL": "http://127.0.0.1:9999"}
     draft.ensure_pools(moved)
     two = publish.publish_deployment(actor=ACTOR, reason="moved", urls=moved)
     email = two.document["routes"][0]
@@ -144,9 +131,9 @@ def test_every_write_leaves_who_before_and_after() -> None:
     assert (entry.before["concurrency"], entry.after["concurrency"]) == (64, 8)
 
 
-def test_a_removed_graph_is_not_put_back_by_the_next_start() -> None:
+def test_a_removed_graph_is_not_put_back_by_the_next_start(pools: dict[str, str]) -> None:
     draft.set_allowlist(slug="EMAIL", assistants=["email_compose"], actor=ACTOR)
-    draft.ensure_pools(URLS)
+    draft.ensure_pools(pools)
     assert list(Pool.objects.get(pk="EMAIL").allowlist.values_list("assistant_id", flat=True)) == [
         "email_compose"
     ]

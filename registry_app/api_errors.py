@@ -1,0 +1,56 @@
+"""Refusals in one shape for the whole API: `{"detail", "field", "errors": [{"field", "message"}]}`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from ninja.errors import ValidationError as ShapeError
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+    from ninja import NinjaAPI
+
+
+def install(api: NinjaAPI) -> None:
+    """Answer bad input with 422 and the field at fault, an unknown object with 404."""
+
+    def invalid(request: HttpRequest, error: ValidationError | type[ValidationError]) -> HttpResponse:
+        return api.create_response(request, problem(_of_model(error)), status=422)
+
+    def misshapen(request: HttpRequest, error: ShapeError | type[ShapeError]) -> HttpResponse:
+        return api.create_response(request, problem(_of_shape(error)), status=422)
+
+    def absent(request: HttpRequest, error: ObjectDoesNotExist | type[ObjectDoesNotExist]) -> HttpResponse:
+        return api.create_response(
+            request, {"detail": "There is no such object.", "field": "", "errors": []}, status=404
+        )
+
+    api.add_exception_handler(ValidationError, invalid)
+    api.add_exception_handler(ShapeError, misshapen)
+    api.add_exception_handler(ObjectDoesNotExist, absent)
+
+
+def problem(errors: list[dict[str, str]]) -> dict[str, Any]:
+    first = errors[0]
+    return {"detail": f"{first['field']}: {first['message']}", "field": first["field"], "errors": errors}
+
+
+def _of_model(error: object) -> list[dict[str, str]]:
+    if not isinstance(error, ValidationError):
+        raise TypeError(error)
+    by_field = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
+    return [{"field": name, "message": text} for name, texts in by_field.items() for text in texts]
+
+
+def _of_shape(error: object) -> list[dict[str, str]]:
+    if not isinstance(error, ShapeError):
+        raise TypeError(error)
+    return [
+        # The location starts with the part of the request and the name of the operation's argument.
+        {
+            "field": ".".join(str(part) for part in item["loc"][2:] or item["loc"][1:]),
+            "message": str(item["msg"]),
+        }
+        for item in error.errors
+    ]

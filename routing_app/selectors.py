@@ -1,0 +1,110 @@
+"""Reads of routing: what is live, how it differs from the draft, what calls it would move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from contract.route_for import route_for
+from registry_app.drift import Drift, Facts, PoolState, RecordState, find_drift
+from registry_app.models import GraphRecord, PoolReport
+from registry_app.sync import plan_sync
+from routing_app.models import DispatchRecord, RoutingRevision
+from routing_app.services.document import worker_routes
+from routing_app.services.draft import pool_facts
+from routing_app.services.publish import live_revision, pending_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["MovedCalls", "current_drift", "live_revision", "preview_calls", "revision"]
+
+PREVIEW_WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class MovedCalls:
+    """Calls of the last day that another pool would have run; `now` is the pool that ran them."""
+
+    assistant_id: str
+    now: str
+    then: str
+    calls: int
+
+
+def revision(version: int | None) -> RoutingRevision | None:
+    """One revision, the live one for None."""
+    return live_revision() if version is None else RoutingRevision.objects.filter(version=version).first()
+
+
+def preview_calls(
+    content: Mapping[str, Any], *, window: timedelta = PREVIEW_WINDOW
+) -> tuple[list[MovedCalls], int]:
+    """What this content would have done with the last day's calls: those it moves, and how many it leaves."""
+    rows = (
+        DispatchRecord.objects.filter(received_at__gte=timezone.now() - window)
+        .exclude(assistant_id="")
+        .exclude(pool="")
+        .order_by()
+        .values_list("assistant_id", "pool")
+        .annotate(calls=Count("id"))
+    )
+    routes = worker_routes(content["routes"])
+    moved, unmoved = [], 0
+    for name, pool, calls in rows:
+        then = _would_run(name, content, route_for(name, routes).pool)
+        if then == pool:
+            unmoved += calls
+        else:
+            moved.append(MovedCalls(name, pool, then, calls))
+    return sorted(moved, key=lambda item: -item.calls), unmoved
+
+
+def current_drift() -> list[Drift]:
+    """Every disagreement between code, records, draft, live routing and what pools attested."""
+    _, wanted = plan_sync()
+    live = live_revision()
+    return find_drift(
+        Facts(
+            code={name: (row["spec_digest"], row["graph_digest"]) for name, row in wanted.items()},
+            records=[
+                RecordState(
+                    row.assistant_id,
+                    row.spec_digest,
+                    row.graph_digest,
+                    row.enabled,
+                    row.missing_since is not None,
+                )
+                for row in GraphRecord.objects.all()
+            ],
+            pools=_pool_states(),
+            live=live.document if live else None,
+            unpublished=len(pending_changes()),
+        )
+    )
+
+
+def _pool_states() -> list[PoolState]:
+    attested: dict[str, dict[str, str]] = {}
+    for report in PoolReport.objects.filter(ok=True):
+        attested.setdefault(report.pool, {}).update(report.graphs)
+    return [
+        PoolState(pool.slug, pool.assistants, attested.get(pool.slug))
+        for pool in pool_facts()
+        if pool.enabled
+    ]
+
+
+def _would_run(name: str, content: Mapping[str, Any], pool: str) -> str:
+    """The pool, or why none: an id nobody knows is answered 404, a disabled one 409."""
+    entry = content["graphs"].get(name)
+    listed = any(name in route["assistants"] for route in (*content["routes"], content["core"]))
+    if entry is None and not listed:
+        return "refused: unknown"
+    if entry is not None and not entry["enabled"]:
+        return "refused: disabled"
+    return pool
