@@ -49,7 +49,7 @@ class Demo:
         client = get_sync_client(url=self.url, api_key=self.key)
         for assistant in FROM_EACH_POOL:
             begun = time.perf_counter()
-            client.runs.wait(None, assistant, input=example(assistant))  # type: ignore[arg-type]
+            client.runs.wait(None, assistant, input=example(assistant))
             say(f"  {assistant:<18} answered in {time.perf_counter() - begun:.2f} s")
         events = [
             part.event for part in client.runs.stream(None, "email_compose", input=example("email_compose"))

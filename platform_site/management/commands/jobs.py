@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from campaigns_app.loop import run_claim_loop
 
@@ -17,7 +18,9 @@ class Command(BaseCommand):
     help = "Work off due jobs and due campaign steps until SIGTERM; what runs is finished first."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with app.replace_connector(app.connector.get_worker_connector()):
+        connector = app.connector
+        assert isinstance(connector, DjangoConnector)  # noqa: S101 - the app is Django's
+        with app.replace_connector(connector.get_worker_connector()):
             asyncio.run(work())
 
 
