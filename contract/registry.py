@@ -21,6 +21,13 @@ GRAPHS: tuple[GraphSpec, ...] = unique(
             description="Judges whether a company fits a customer profile: an angle if so, the open questions if undecided.",
         ),
         GraphSpec(
+            "classify_reply",
+            "fleet.graphs.classify.reply",
+            pool="CLASSIFY",
+            input_shape="classify_reply",
+            description="Labels an answer to an outreach mail and says what the campaign does: stop, pause, suppress.",
+        ),
+        GraphSpec(
             "gh_lead_research",
             "fleet.graphs.discovery.gh_lead_research",
             pool="DISCOVERY",

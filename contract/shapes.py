@@ -43,6 +43,8 @@ _PROFILE = _record(
     min_employees=_COUNT,
     max_employees=_COUNT,
 )
+_MESSAGE = _record(("body",), **{"from": _LINE, "subject": _TEXT, "body": _TEXT})
+_DAY: dict[str, object] = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d"}
 _TONE: dict[str, object] = {"enum": ["friendly", "formal", "direct"], "default": "friendly"}
 
 _NORTHWIND: dict[str, object] = {
@@ -114,6 +116,25 @@ SHAPES: dict[str, dict[str, object]] = {
                 "description": "Family kitchen.",
             },
             "profile": {"industries": ["software", "SaaS"], "min_employees": 20, "max_employees": 2000},
+        },
+    ),
+    "classify_reply": _shape(
+        "An answer to an outreach mail, and the day it came",
+        _fields("message", message=_MESSAGE, received_on=_DAY),
+        {
+            "message": {
+                "from": "maya@northwind.example",
+                "subject": "Automatic reply: Relay for Northwind Robotics",
+                "body": "I am out of the office until 16 March 2026. Please contact Tomas Vik meanwhile.",
+            },
+            "received_on": "2026-03-03",
+        },
+        {"message": {"subject": "Re: Relay", "body": "Good timing. Can we talk on Thursday?"}},
+        {
+            "message": {
+                "subject": "Re: Relay",
+                "body": "I am the wrong one, please contact Jana Weber (jana@northwind.example).",
+            }
         },
     ),
     "gh_lead_research": _shape(
