@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from campaigns_app.models import (
     Campaign,
@@ -16,14 +15,17 @@ from campaigns_app.models import (
     Touch,
 )
 
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
-class StepInline(admin.TabularInline[Step, Campaign]):
+
+class StepInline(admin.TabularInline):
     model = Step
     extra = 0
 
 
 @admin.register(Campaign)
-class CampaignAdmin(admin.ModelAdmin[Campaign]):
+class CampaignAdmin(admin.ModelAdmin):
     list_display = ("name", "status", "mailbox", "created_at")
     list_select_related = ("mailbox",)
     list_filter = ("status",)
@@ -35,23 +37,23 @@ class CampaignAdmin(admin.ModelAdmin[Campaign]):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(admin.ModelAdmin[Mailbox]):
+class MailboxAdmin(admin.ModelAdmin):
     list_display = ("address", "display_name", "daily_limit")
 
 
 @admin.register(Contact)
-class ContactAdmin(admin.ModelAdmin[Contact]):
+class ContactAdmin(admin.ModelAdmin):
     list_display = ("name", "email", "company", "timezone")
     search_fields = ("name", "email", "company")
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(admin.ModelAdmin[Suppression]):
+class SuppressionAdmin(admin.ModelAdmin):
     list_display = ("email", "reason", "created_at")
     search_fields = ("email",)
 
 
-class MachineMade(admin.ModelAdmin):  # type: ignore[type-arg]
+class MachineMade(admin.ModelAdmin):
     """Rows the engine writes: to read, not to edit."""
 
     show_full_result_count = False

@@ -12,10 +12,11 @@ from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
 from ninja.errors import HttpError
+from pydantic import ConfigDict
+from registry_app.auth import ApiAuth
 
 from campaigns_app import ledger, replies, selectors, services
-from campaigns_app.models import Campaign
-from registry_app.auth import ApiAuth
+from campaigns_app.models import Campaign, working_days
 
 router = Router(tags=["campaigns"])
 READ = ApiAuth("read")
@@ -23,7 +24,7 @@ WRITE = ApiAuth("campaigns:write")
 
 
 class Strict(Schema):
-    model_config = {"extra": "forbid"}
+    model_config = ConfigDict(extra="forbid")
 
 
 class StepIn(Strict):
@@ -40,7 +41,7 @@ class CampaignIn(Strict):
     product: str = Field("", max_length=200)
     goal: str = Field("", max_length=200)
     timezone: str = Field("UTC", max_length=64)
-    weekdays: list[int] = [0, 1, 2, 3, 4]
+    weekdays: list[int] = Field(default_factory=working_days, min_length=1, max_length=7)
     window_start: dt.time = dt.time(9, 0)
     window_end: dt.time = dt.time(17, 0)
     daily_limit: int = Field(200, ge=0, le=1_000_000)
@@ -188,5 +189,3 @@ def activate(request: HttpRequest, slug: str) -> Any:
 def pause(request: HttpRequest, slug: str) -> Any:
     services.pause(campaign=get_object_or_404(Campaign, slug=slug))
     return selectors.campaigns().get(slug=slug)
-
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
-import uuid
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -22,6 +22,9 @@ from campaigns_app.schedule import next_due
 from campaigns_app.services import stop_enrollment, window_of
 from contract.errors import LangGraphError
 from fleet.sdk import run_graph_with_meta
+
+if TYPE_CHECKING:
+    import uuid
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +132,11 @@ def commit_to_send(enrollment: Enrollment, touch: Touch) -> bool:
     The enrollment's lock orders this against replies: a reply recorded before wins. The mailbox's lock makes
     the throttle exact: nobody else counts or commits a send of this mailbox meanwhile.
     """
-    row = Enrollment.objects.select_for_update(of=("self",)).select_related("campaign__mailbox", "contact").get(pk=enrollment.pk)
+    row = (
+        Enrollment.objects.select_for_update(of=("self",))
+        .select_related("campaign__mailbox", "contact")
+        .get(pk=enrollment.pk)
+    )
     held = Touch.objects.select_for_update().get(pk=touch.pk)
     if row.status != Enrollment.Status.ACTIVE:
         return False
@@ -221,7 +228,9 @@ def settle(touch: Touch, outcome: sending.Outcome) -> None:
 
 def plan_next(enrollment: Enrollment, after: dt.datetime) -> None:
     """Move on to the step after the one just sent; a person who answered meanwhile stays where they ended."""
-    following = enrollment.campaign.steps.filter(position__gt=enrollment.position).order_by("position").first()
+    following = (
+        enrollment.campaign.steps.filter(position__gt=enrollment.position).order_by("position").first()
+    )
     if following is None:
         stop_enrollment(enrollment=enrollment, status=Enrollment.Status.FINISHED)
         return

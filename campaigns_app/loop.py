@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
-import uuid
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from campaigns_app.engine import advance, claim_due
+
+if TYPE_CHECKING:
+    import threading
+    import uuid
 
 log = logging.getLogger(__name__)
 

@@ -54,11 +54,15 @@ class Campaign(models.Model):
         max_length=200, blank=True, help_text="What is offered; given to the graph that writes."
     )
     goal = models.CharField(max_length=200, blank=True)
-    timezone = models.CharField(max_length=64, default="UTC", help_text="For contacts without their own zone.")
+    timezone = models.CharField(
+        max_length=64, default="UTC", help_text="For contacts without their own zone."
+    )
     weekdays = ArrayField(models.PositiveSmallIntegerField(), default=working_days, help_text="0 = Monday.")
     window_start = models.TimeField(default=dt.time(9, 0))
     window_end = models.TimeField(default=dt.time(17, 0))
-    daily_limit = models.PositiveIntegerField(default=200, help_text="Most mails of this campaign in any 24 hours.")
+    daily_limit = models.PositiveIntegerField(
+        default=200, help_text="Most mails of this campaign in any 24 hours."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -90,7 +94,9 @@ class Step(models.Model):
     assistant_id = models.CharField(max_length=100, default="email_compose")
     delay = models.PositiveIntegerField(default=3, validators=[MaxValueValidator(8_760)])
     delay_unit = models.CharField(max_length=16, choices=Unit, default=Unit.BUSINESS_DAYS)
-    same_thread = models.BooleanField(default=True, help_text="Answer the mail before instead of a new subject.")
+    same_thread = models.BooleanField(
+        default=True, help_text="Answer the mail before instead of a new subject."
+    )
 
     class Meta:
         ordering: ClassVar = ["position"]
@@ -183,7 +189,9 @@ class Touch(models.Model):
     enrollment = models.ForeignKey(Enrollment, on_delete=models.CASCADE, related_name="touches")
     step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="touches")
     variant = models.CharField(max_length=20, default="A")
-    key = models.CharField(max_length=64, unique=True, help_text="Digest of campaign, contact, step, variant.")
+    key = models.CharField(
+        max_length=64, unique=True, help_text="Digest of campaign, contact, step, variant."
+    )
     message_id = models.CharField(max_length=120, unique=True)
     status = models.CharField(max_length=12, choices=Status, default=Status.COMPOSED)
     subject = models.CharField(max_length=300)
@@ -251,7 +259,9 @@ class InboundEvent(models.Model):
     touch = models.ForeignKey(Touch, on_delete=models.CASCADE, related_name="events")
     text = models.TextField(blank=True)
     return_date = models.DateField(null=True, blank=True)
-    actor = models.CharField(max_length=150, blank=True, help_text="The person who recorded it, when one did.")
+    actor = models.CharField(
+        max_length=150, blank=True, help_text="The person who recorded it, when one did."
+    )
     received_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Touch
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,9 @@ def touch_entries(touch: Touch) -> list[TimelineEntry]:
     if touch.sent_at:
         entries.append(TimelineEntry(touch.sent_at, "sent", f"{step} sent", f"“{touch.subject}”", touch))
     elif touch.status == Touch.Status.UNKNOWN and touch.sending_at:
-        entries.append(TimelineEntry(touch.sending_at, "unknown", f"{step} may have gone out", touch.error, touch))
+        entries.append(
+            TimelineEntry(touch.sending_at, "unknown", f"{step} may have gone out", touch.error, touch)
+        )
     elif touch.status == Touch.Status.FAILED:
         entries.append(TimelineEntry(touch.composed_at, "failed", f"{step} was refused", touch.error, touch))
     for event in touch.events.all():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ValidationError
@@ -14,6 +13,10 @@ from django.utils import timezone
 
 from campaigns_app.models import Campaign, Contact, Enrollment, Mailbox, Step, Suppression
 from campaigns_app.schedule import Window, next_due
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
 
 CONTACT_FIELDS = ("email", "name", "title", "company", "timezone", "notes")
 
@@ -64,7 +67,9 @@ def enroll(*, campaign: Campaign, rows: Iterable[Mapping[str, str]]) -> EnrollRe
         try:
             created = enroll_one(campaign=campaign, row=row)
         except ValidationError as error:
-            errors.extend(f"row {number}: {name}: {' '.join(texts)}" for name, texts in error.message_dict.items())
+            errors.extend(
+                f"row {number}: {name}: {' '.join(texts)}" for name, texts in error.message_dict.items()
+            )
             continue
         enrolled, already = enrolled + created, already + (not created)
     return EnrollReport(enrolled, already, tuple(errors))
@@ -147,7 +152,9 @@ def pause(*, campaign: Campaign) -> int:
     """Pause a campaign and every active enrollment of it; a send already committed is not taken back."""
     Campaign.objects.filter(pk=campaign.pk).update(status=Campaign.Status.PAUSED)
     campaign.status = Campaign.Status.PAUSED
-    return campaign.enrollments.filter(status=Enrollment.Status.ACTIVE).update(status=Enrollment.Status.PAUSED)
+    return campaign.enrollments.filter(status=Enrollment.Status.ACTIVE).update(
+        status=Enrollment.Status.PAUSED
+    )
 
 
 @transaction.atomic

@@ -9,10 +9,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from feedback_app.selectors import for_runs
 
 from campaigns_app import ledger, replies, selectors, sending, services
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Touch
-from feedback_app.selectors import for_runs
 
 PAGE_SIZE = 100
 
@@ -35,7 +35,9 @@ def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
     status = request.GET.get("status", "")
     if status not in Enrollment.Status.values:
         status = ""
-    page = Paginator(selectors.enrollments(campaign, status=status), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(selectors.enrollments(campaign, status=status), PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
     return render(
         request,
         "campaigns/detail.html",
@@ -101,7 +103,9 @@ def ledger_page(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     try:
-        touch = get_object_or_404(Touch.objects.select_related("enrollment__contact"), pk=sending.touch_id_of(token))
+        touch = get_object_or_404(
+            Touch.objects.select_related("enrollment__contact"), pk=sending.touch_id_of(token)
+        )
     except signing.BadSignature as error:
         raise Http404 from error
     if request.method == "POST":
