@@ -13,14 +13,14 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 from pydantic import ConfigDict
-from registry_app.auth import ApiAuth
+from registry_app.auth import Requires
 
 from campaigns_app import ledger, replies, selectors, services
 from campaigns_app.models import Campaign, working_days
 
 router = Router(tags=["campaigns"])
-READ = ApiAuth("read")
-WRITE = ApiAuth("campaigns:write")
+READ = Requires("read", "campaigns_app.view_campaign")
+WRITE = Requires("campaigns:write", "campaigns_app.change_campaign")
 
 
 class Strict(Schema):

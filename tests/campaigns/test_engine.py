@@ -6,18 +6,21 @@ import asyncio
 import datetime as dt
 import threading
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from campaigns_app import engine, ledger, replies, sending, services
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
 from feedback_app.models import Feedback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiosmtpd.smtp import SMTP, Envelope, Session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
