@@ -35,7 +35,7 @@ COMPOSE_DEADLINE_S = 120.0
 MAX_ATTEMPTS = 8
 
 CLAIM = """
-    UPDATE campaigns_app_enrollment SET due_at = now() + %s, claimed_by = %s, attempts = attempts + 1
+    UPDATE campaigns_app_enrollment SET due_at = now() + make_interval(secs => %s), claimed_by = %s, attempts = attempts + 1
     WHERE id IN (
         SELECT id FROM campaigns_app_enrollment
         WHERE status = 'active' AND due_at <= now()
@@ -48,7 +48,7 @@ CLAIM = """
 def claim_due(*, worker: str, limit: int) -> list[uuid.UUID]:
     """Lease up to `limit` due enrollments to `worker`; other workers skip what is claimed."""
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [LEASE, worker, limit])
+        cursor.execute(CLAIM, [LEASE.total_seconds(), worker, limit])
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -185,8 +185,8 @@ def not_yet(enrollment: Enrollment) -> dt.datetime | None:
     of_campaign = committed.filter(enrollment__campaign=enrollment.campaign)
     for sends, limit in ((of_mailbox, mailbox.daily_limit), (of_campaign, enrollment.campaign.daily_limit)):
         if limit and sends.count() >= limit:
-            frees = sends.order_by("-sending_at").values_list("sending_at", flat=True)[limit - 1]
-            return window.next_open(frees + dt.timedelta(days=1, seconds=1))
+            oldest_counted = sends.order_by("-sending_at")[limit - 1].sending_at or now
+            return window.next_open(oldest_counted + dt.timedelta(days=1, seconds=1))
         if not limit:
             return window.next_open(now + dt.timedelta(days=1))
     return None

@@ -57,6 +57,8 @@ class Environment:
     platform_api_key: str = _var(
         "", "becomes a key with every scope at bootstrap; empty: one is made", secret=True
     )
+    langsmith_endpoint: str = _var("", "LangSmith API that feedback is delivered to; empty: nowhere")
+    langsmith_api_key: str = _var("", "key there", secret=True)
     public_url: str = _var("", "address readers of our mails reach us at; empty: `PLATFORM_URL`")
     email_host: str = _var("", "SMTP server; empty: mails are written to `.data/mails`")
     email_port: int = _var(587, "its port")

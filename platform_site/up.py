@@ -99,16 +99,21 @@ def base_environment(env: Environment, database_url: str, environ: Mapping[str, 
 
 
 def process_environment(name: str, base: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-    """`base` for one process: all but the bootstrap call graphs under their own key; pools trace to the platform."""
+    """`base` for one process: all but the bootstrap call graphs under their own key.
+
+    Unless told otherwise, pools trace to the platform and feedback is delivered there.
+    """
     own = {**base, "PLATFORM_API_KEY": secrets["RUNS_KEY"]}
     own.pop("PLATFORM_API_KEY_FILE", None)
-    if name.startswith("pool-") and "LANGSMITH_TRACING" not in base:
-        own |= {
-            "LANGSMITH_TRACING": "true",
-            "LANGSMITH_ENDPOINT": f"{base['PLATFORM_URL']}/langsmith",
-            "LANGSMITH_API_KEY": secrets["INGEST_KEY"],
-            "LANGSMITH_PROJECT": base.get("LANGSMITH_PROJECT", "agentic-sales"),
-        }
+    if "LANGSMITH_TRACING" in base or "LANGSMITH_ENDPOINT" in base:
+        return own
+    own |= {
+        "LANGSMITH_ENDPOINT": f"{base['PLATFORM_URL']}/langsmith",
+        "LANGSMITH_API_KEY": secrets["INGEST_KEY"],
+        "LANGSMITH_PROJECT": base.get("LANGSMITH_PROJECT", "agentic-sales"),
+    }
+    if name.startswith("pool-"):
+        own["LANGSMITH_TRACING"] = "true"
     return own
 
 

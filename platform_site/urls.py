@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from platform_site import views
 from platform_site.api import api
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("routing.json", routing_json, name="routing-json"),
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("campaigns/", include("campaigns_app.urls")),
     path("search", views.search, name="search"),
     path("keys", views.keys, name="keys"),
     path("_patterns", views.pattern_sheet, name="patterns"),

@@ -43,7 +43,7 @@ class Mailserver:
         if self.answer.startswith("250"):
             self.received.append(envelope)
         if self.drop_after_data:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()
             await asyncio.Event().wait()
         return self.answer
@@ -54,7 +54,7 @@ def mailserver(settings: Any) -> Iterator[Mailserver]:
     handler = Mailserver()
     controller = Controller(handler, hostname="127.0.0.1", port=0)
     controller.start()
-    assert controller.server is not None
+    assert isinstance(controller.server, asyncio.Server)
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST = "127.0.0.1"
     settings.EMAIL_PORT = controller.server.sockets[0].getsockname()[1]
@@ -231,8 +231,10 @@ def test_two_claimers_share_what_is_due_without_overlap(campaign: Campaign) -> N
         connection.close()
 
     threads = [threading.Thread(target=claim) for _ in range(2)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(taken[0]) + len(taken[1]) == 40
     assert not set(taken[0]) & set(taken[1])
 
