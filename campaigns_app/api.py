@@ -13,10 +13,10 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
 from ninja.errors import HttpError
 from pydantic import ConfigDict
-from registry_app.auth import Requires
 
 from campaigns_app import ledger, replies, selectors, services
 from campaigns_app.models import Campaign, working_days
+from registry_app.auth import Requires
 
 router = Router(tags=["campaigns"])
 READ = Requires("read", "campaigns_app.view_campaign")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from feedback_app.services import submit_feedback
 
 from campaigns_app.models import Enrollment, InboundEvent, Suppression, Touch
 from campaigns_app.schedule import after_out_of_office
 from campaigns_app.services import stop_enrollment, suppress, window_of
+from feedback_app.services import submit_feedback
 
 if TYPE_CHECKING:
     import datetime as dt

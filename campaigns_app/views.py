@@ -9,10 +9,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from feedback_app.selectors import for_runs
 
 from campaigns_app import ledger, replies, selectors, sending, services
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Touch
+from feedback_app.selectors import for_runs
 
 PAGE_SIZE = 100
 
