@@ -99,7 +99,7 @@ class Demo:
             "steps": [{"delay": 0, "delay_unit": "hours"}, {"delay": 48, "delay_unit": "hours"}],
         }
         person = {"email": f"maya+{slug}@northwind.example", "name": "Maya Laurent", "company": "Northwind"}
-        self.api("POST", "/api/campaigns/", campaign)
+        self.api("POST", "/api/campaigns", campaign)
         self.api("POST", f"/api/campaigns/{slug}/enrollments", {"rows": [person]})
         self.api("POST", f"/api/campaigns/{slug}/activate", {})
         touch = wait_for(lambda: self._sent(slug), CAMPAIGN_TIMEOUT_S, "the campaign's letter was not sent")

@@ -60,6 +60,7 @@ def _single(data_dir: Path) -> TextIO:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        handle.close()
         raise AlreadyUpError(
             f"a platform runs on {data_dir} already: end it, or set PLATFORM_DATA_DIR"
         ) from None
