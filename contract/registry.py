@@ -14,6 +14,20 @@ GRAPHS: tuple[GraphSpec, ...] = unique(
             description="Writes a first outreach e-mail: drafts, criticises the draft, refines it; keeps both versions.",
         ),
         GraphSpec(
+            "email_followup",
+            "fleet.graphs.email.followup",
+            pool="EMAIL",
+            input_shape="email_followup",
+            description="Writes the next mail of a thread nobody answered, with one thing the earlier mails did not say.",
+        ),
+        GraphSpec(
+            "email_reply",
+            "fleet.graphs.email.reply",
+            pool="EMAIL",
+            input_shape="email_reply",
+            description="Reads an answer and decides: a letter (drafted, criticised, refined), silence, or a person.",
+        ),
+        GraphSpec(
             "classify_company",
             "fleet.graphs.classify.company",
             pool="CLASSIFY",
@@ -26,6 +40,13 @@ GRAPHS: tuple[GraphSpec, ...] = unique(
             pool="CLASSIFY",
             input_shape="classify_reply",
             description="Labels an answer to an outreach mail and says what the campaign does: stop, pause, suppress.",
+        ),
+        GraphSpec(
+            "score_lead",
+            "fleet.graphs.classify.lead",
+            pool="CLASSIFY",
+            input_shape="score_lead",
+            description="Scores a lead from 0 to 100 on fit, authority, timing and reachability, and says what to do next.",
         ),
         GraphSpec(
             "gh_lead_research",

@@ -103,6 +103,59 @@ SHAPES: dict[str, dict[str, object]] = {
             "offer": {"product": "Relay"},
         },
     ),
+    "email_followup": _shape(
+        "What email_compose takes, and the mails already sent",
+        _fields(
+            "contact",
+            "company",
+            "offer",
+            "previous",
+            contact=_CONTACT,
+            company=_COMPANY,
+            offer=_OFFER,
+            sender=_SENDER,
+            tone=_TONE,
+            previous={"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": 20},
+            last_one={"type": "boolean", "default": False},
+        ),
+        {
+            "contact": _MAYA,
+            "company": _NORTHWIND,
+            "offer": _RELAY,
+            "sender": _SAM,
+            "previous": [
+                {
+                    "subject": "Relay for Northwind Robotics",
+                    "body": "Hi Maya, I noticed that a second warehouse lab opened in Lyon in May. Is a call useful?",
+                }
+            ],
+        },
+    ),
+    "email_reply": _shape(
+        "The answer we got, and what we know to answer it",
+        _fields(
+            "message",
+            message=_MESSAGE,
+            contact=_CONTACT,
+            company=_COMPANY,
+            offer=_OFFER,
+            sender=_SENDER,
+            answers={**_LINES, "description": "facts the letter may state, such as a price"},
+            tone=_TONE,
+        ),
+        {
+            "message": {
+                "subject": "Re: Relay for Northwind Robotics",
+                "body": "What does it cost for a team of twelve?",
+            },
+            "contact": _MAYA,
+            "company": _NORTHWIND,
+            "offer": _RELAY,
+            "sender": _SAM,
+            "answers": ["Relay costs 40 euros a month for each person who uses it."],
+        },
+        {"message": {"subject": "Re: Relay", "body": "No thanks."}},
+    ),
     "classify_company": _shape(
         "A company, and the profile it may fit",
         _fields("company", company=_COMPANY, profile=_PROFILE),
@@ -136,6 +189,12 @@ SHAPES: dict[str, dict[str, object]] = {
                 "body": "I am the wrong one, please contact Jana Weber (jana@northwind.example).",
             }
         },
+    ),
+    "score_lead": _shape(
+        "A company, a contact there, and signals seen lately",
+        _fields("company", company=_COMPANY, contact=_CONTACT, profile=_PROFILE, signals=_LINES),
+        {"company": _NORTHWIND, "contact": _MAYA, "signals": ["visited the pricing page twice this week"]},
+        {"company": {"name": "Mystery Ltd"}, "contact": {"name": "Ada Byron", "role": "Senior Engineer"}},
     ),
     "gh_lead_research": _shape(
         "The GitHub organisation of a company to research",

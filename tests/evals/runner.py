@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from contract.registry import GRAPHS
 
@@ -47,22 +48,23 @@ async def evaluate(assistant_id: str) -> Report:
     (spec,) = [spec for spec in GRAPHS if spec.assistant_id == assistant_id]
     graph, gate = import_module(spec.module).build_graph(), asyncio.Semaphore(CALLS_AT_ONCE)
 
-    async def run(example: dict) -> dict:
+    async def run(example: dict[str, Any]) -> dict[str, Any]:
         async with gate:
-            return await graph.ainvoke(example["input"])
+            output: dict[str, Any] = await graph.ainvoke(example["input"])
+            return output
 
     examples = load(assistant_id)
     outputs = await asyncio.gather(*map(run, examples))
     return _report(assistant_id, examples, outputs)
 
 
-def load(assistant_id: str) -> list[dict]:
+def load(assistant_id: str) -> list[dict[str, Any]]:
     """The labelled examples: `{"id", "label", "split", "input"}` a line."""
     lines = (FOLDER / f"{assistant_id}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line]
 
 
-def _report(assistant_id: str, examples: list[dict], outputs: list[dict]) -> Report:
+def _report(assistant_id: str, examples: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Report:
     answered = [output[LABEL_FIELDS[assistant_id]] for output in outputs]
     pairs = [
         (example["id"], example["label"], answer) for example, answer in zip(examples, answered, strict=True)
