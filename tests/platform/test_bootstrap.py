@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -18,13 +18,11 @@ from routing_app.models import RoutingRevision
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_django.fixtures import SettingsWrapper
-
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def checkout(data_dir: Path, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+def checkout(data_dir: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.STATIC_ROOT = data_dir / "static"
     monkeypatch.setenv("PLATFORM_DATA_DIR", str(data_dir))
     for name in ("PLATFORM_API_KEY", "PLATFORM_ADMIN_PASSWORD", "EMAIL_WORKER_URL"):
