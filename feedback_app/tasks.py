@@ -1,20 +1,20 @@
-"""The jobs of this app; what they do stands in `deliver.py`."""
+"""Jobs of feedback: decorators around what `deliver.py` does."""
 
 from __future__ import annotations
 
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-#: 8 tries over about 8 minutes (2, 4, … 256 s), then the delivery is a dead letter.
-TRIES = 8
+from feedback_app.deliver import MAX_ATTEMPTS, WAIT_BASE_S, TryAgainError, deliver
+from feedback_app.services import DELIVER_QUEUE, DELIVER_TASK
 
 
 @app.task(
-    name="feedback.deliver",
-    queue="feedback",
-    retry=RetryStrategy(max_attempts=TRIES - 1, exponential_wait=2),
+    name=DELIVER_TASK,
+    queue=DELIVER_QUEUE,
+    retry=RetryStrategy(
+        max_attempts=MAX_ATTEMPTS, exponential_wait=WAIT_BASE_S, retry_exceptions=(TryAgainError,)
+    ),
 )
 def deliver_feedback(delivery_id: int) -> None:
-    from feedback_app.deliver import deliver
-
-    deliver(delivery_id, tries=TRIES)
+    deliver(delivery_id)
