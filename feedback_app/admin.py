@@ -28,12 +28,12 @@ class ReadOnly:
 
 
 @admin.register(FeedbackKey)
-class FeedbackKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg] # no generic at run time
+class FeedbackKeyAdmin(admin.ModelAdmin):
     list_display = ("key", "kind", "minimum", "maximum", "direction", "description")
     search_fields = ("key", "description")
 
 
-class HistoryInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # no generic at run time
+class HistoryInline(ReadOnly, admin.TabularInline):
     model = FeedbackEvent
     fields = ("at", "action", "rater", "before", "after")
     readonly_fields = fields
@@ -41,7 +41,7 @@ class HistoryInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg] # 
 
 
 @admin.register(Feedback)
-class FeedbackAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # no generic at run time
+class FeedbackAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("key", "score", "source", "rater", "run_id", "assistant_id", "created_at", "retracted_at")
     list_filter = ("source", "key")
     search_fields = ("=run_id", "=key", "=source_event_id")
@@ -60,7 +60,7 @@ class FeedbackAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # no 
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg] # no generic at run time
+class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
     list_display = (
         "id",
         "feedback",

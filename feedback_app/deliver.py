@@ -40,9 +40,7 @@ def deliver(delivery_id: int) -> None:
     delivery.attempts += 1
     try:
         _send(delivery.feedback)
-    except (
-        Exception
-    ) as error:  # whatever the client or the network raises is the letter's fate, told on its row
+    except Exception as error:  # whatever client or network raise is told on the row
         _failed(delivery, error)
     else:
         delivery.last_error = ""

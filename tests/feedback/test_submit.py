@@ -22,7 +22,7 @@ from feedback_app.services import (
 from feedback_app.store import FeedbackError
 
 if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
+    from pytest_django.fixtures import Settings
 
 RUN = "0192f000-0000-7000-8000-000000000001"
 
@@ -30,11 +30,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _endpoint(settings: SettingsWrapper) -> None:
+def _endpoint(settings: Settings) -> None:
     settings.LANGSMITH_ENDPOINT = "http://127.0.0.1:9/langsmith"
 
 
-def test_without_an_endpoint_nothing_is_to_be_sent(settings: SettingsWrapper) -> None:
+def test_without_an_endpoint_nothing_is_to_be_sent(settings: Settings) -> None:
     settings.LANGSMITH_ENDPOINT = ""
     submit_feedback(run_id=RUN, key="k", score=1)
     assert (Delivery.objects.count(), ProcrastinateJob.objects.count()) == (0, 0)
