@@ -49,6 +49,20 @@ GRAPHS: tuple[GraphSpec, ...] = unique(
             description="Scores a lead from 0 to 100 on fit, authority, timing and reachability, and says what to do next.",
         ),
         GraphSpec(
+            "classify_ai_intent",
+            "fleet.graphs.classify.ai_intent",
+            pool="CLASSIFY",
+            input_shape="classify_ai_intent",
+            description="Labels whether a company builds, adopts or explores AI, on quotes that stand in the text.",
+        ),
+        GraphSpec(
+            "extract_stack",
+            "fleet.graphs.classify.stack",
+            pool="CLASSIFY",
+            input_shape="extract_stack",
+            description="Lists the technologies a text or website shows in use, each with the words that show it.",
+        ),
+        GraphSpec(
             "gh_lead_research",
             "fleet.graphs.discovery.gh_lead_research",
             pool="DISCOVERY",

@@ -196,6 +196,24 @@ SHAPES: dict[str, dict[str, object]] = {
         {"company": _NORTHWIND, "contact": _MAYA, "signals": ["visited the pricing page twice this week"]},
         {"company": {"name": "Mystery Ltd"}, "contact": {"name": "Ada Byron", "role": "Senior Engineer"}},
     ),
+    "classify_ai_intent": _shape(
+        "What a company says about itself: a page, a post, a job advertisement",
+        _fields("text", text=_TEXT, company=_COMPANY),
+        {
+            "text": "We run warehouses for retailers. Our team is exploring LLM agents for customer support this year.",
+            "company": _NORTHWIND,
+        },
+        {"text": "We bake bread. Our ovens are from 1950."},
+    ),
+    "extract_stack": _shape(
+        "A text that shows technologies, or a website to read",
+        {**_fields(text=_TEXT, website=_LINE), "anyOf": [{"required": ["text"]}, {"required": ["website"]}]},
+        {
+            "text": "Backend engineer: you write services in Go and Python, on PostgreSQL and Kafka, deployed to AWS "
+            "with Terraform. You are ready to go the extra mile."
+        },
+        {"website": "https://northwind.example"},
+    ),
     "gh_lead_research": _shape(
         "The GitHub organisation of a company to research",
         _fields(
