@@ -33,3 +33,7 @@ def make_part(**given: Any) -> RunPart:
 def sealed(bundle: Bundle) -> Bundle:
     """Return the bundle as it goes to the store."""
     return seal(bundle, REDACTOR)
+
+
+#: A value under a forbidden key, and a value that looks like a credential.
+CANARIES = ("canary-under-a-key-4711", "sk-canary" + "A1b2C3d4" * 4)

@@ -46,7 +46,7 @@ def export(server: Server) -> str:
     with tracer.start_as_current_span(
         "agent", attributes={"langgraph.assistant_id": "email_compose"}
     ) as root:
-        chat = {
+        chat: dict[str, str | int] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "openai",
             "gen_ai.request.model": "gpt-4o-mini",
