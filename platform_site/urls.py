@@ -13,6 +13,8 @@ from routing_app.views_export import routing_json
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("registry/", include("routing_app.graph_urls")),
+    path("routing/", include("routing_app.urls")),
     path("routing.json", routing_json, name="routing-json"),
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
