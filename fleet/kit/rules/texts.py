@@ -139,7 +139,8 @@ def intent(facts: dict[str, Any]) -> dict[str, Any]:
             if re.search(pattern, line[:1000], re.IGNORECASE) and not _denied(line)
         ]:
             return {"label": label, "confidence": 0.75 if len(quotes) > 1 else 0.6, "evidence": quotes[:5]}
-    return {"label": "none", "confidence": 0.6 if text.strip() else 0.1, "evidence": []}
+    spoken_of = any(re.search(_AI, line, re.IGNORECASE) and not _denied(line) for line in lines)
+    return {"label": "none", "confidence": 0.3 if spoken_of or not text.strip() else 0.6, "evidence": []}
 
 
 def need(facts: dict[str, Any]) -> dict[str, Any]:
