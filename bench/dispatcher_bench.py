@@ -68,7 +68,9 @@ class UpstreamProtocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         run = "/threads/11111111-1111-4111-8111-111111111111/runs/22222222-2222-4222-8222-222222222222"
-        head = f"HTTP/1.1 200 OK\r\ncontent-location: {run}\r\nlocation: {run}/join\r\nx-agentic-pool: EMAIL\r\n"
+        head = (
+            f"HTTP/1.1 200 OK\r\ncontent-location: {run}\r\nlocation: {run}/join\r\nx-agentic-pool: EMAIL\r\n"
+        )
         if self.url.endswith(b"stream"):
             events = b"event: metadata\r\ndata: {}\r\n\r\nevent: values\r\ndata: {}\r\n\r\n"
             head += f"content-type: text/event-stream\r\ncontent-length: {len(events)}\r\n\r\n"
@@ -232,7 +234,13 @@ def dispatcher(folder: Path, upstream: int, database_url: str) -> Iterator[tuple
 
 def write_live(folder: Path, upstream: int) -> None:
     """The last good document and keys, as a dispatcher would find them on disk."""
-    limits = {"concurrency": 64, "queue": 128, "connect_timeout_s": 2, "idle_timeout_s": 60, "total_timeout_s": 600}
+    limits = {
+        "concurrency": 64,
+        "queue": 128,
+        "connect_timeout_s": 2,
+        "idle_timeout_s": 60,
+        "total_timeout_s": 600,
+    }
 
     def route(slug: str, assistants: list[str]) -> dict[str, object]:
         url = f"http://127.0.0.1:{upstream}"
@@ -271,7 +279,10 @@ def database() -> Iterator[str]:
     url = psycopg.conninfo.make_conninfo(server, dbname=DATABASE)
     as_url = server.replace("/postgres?", f"/{DATABASE}?")
     subprocess.run(
-        [sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, check=True, env={**os.environ, "DATABASE_URL": as_url}
+        [sys.executable, "manage.py", "migrate", "-v", "0"],
+        cwd=ROOT,
+        check=True,
+        env={**os.environ, "DATABASE_URL": as_url},
     )
     key = bench_key()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -336,7 +347,9 @@ async def measure(name: str, port: int, pids: list[int], seconds: float) -> Figu
 def show(figures: list[Figures]) -> None:
     direct = figures[0]
     base = next((one.cpu_us for one in figures if one.name == "nginx"), None)
-    print(f"{'front':<12}{'CPU µs/req':>11}{'× nginx':>9}{'req/s @16':>11}{'added p50 µs @1':>17}{'added SSE µs':>14}{'RSS MB':>8}{'bad':>5}")
+    print(
+        f"{'front':<12}{'CPU µs/req':>11}{'× nginx':>9}{'req/s @16':>11}{'added p50 µs @1':>17}{'added SSE µs':>14}{'RSS MB':>8}{'bad':>5}"
+    )
     for one in figures:
         ratio = f"{one.cpu_us / base:.1f}" if base and one is not direct else "–"
         print(

@@ -160,7 +160,7 @@ def wait_for(look: Callable[[], Any], timeout: float, complaint: str) -> Any:
     while not (found := look()):
         if time.monotonic() > deadline:
             raise RuntimeError(f"{complaint} within {timeout:.0f} s")
-        time.sleep(0.2)
+        time.sleep(0.5)
     return found
 
 

@@ -74,19 +74,22 @@ def _serve(env: Environment, *, demo: bool) -> int:
     started = own_database and not pg.running(env.data_dir)
     database_url = pg.ensure(env.data_dir) if own_database else env.database_url
     try:
-        return asyncio.run(_run(env, base_environment(env, database_url, os.environ), demo=demo))
+        return asyncio.run(_run(env, base_environment(env, database_url, os.environ, quiet=demo), demo=demo))
     finally:
         if started:
             pg.stop(env.data_dir)
 
 
-def base_environment(env: Environment, database_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+def base_environment(
+    env: Environment, database_url: str, environ: Mapping[str, str], *, quiet: bool = False
+) -> dict[str, str]:
     """What every process gets: addresses, data folder, ports and pool secrets; what is set already wins."""
     made = local_secrets(env.data_dir)
     secrets = {name: value for name, value in made.items() if name.endswith("_WORKER_SECRET")}
     ports = {f"{pool}_PORT": str(port) for pool, port in pool_ports(env.data_dir).items()}
     return {
         "LOG_FORMAT": "text",
+        "LOG_LEVEL": "WARNING" if quiet else "INFO",  # a demonstration is read by eyes
         **secrets,
         **environ,
         **ports,
