@@ -81,7 +81,7 @@ def ensure_composed(enrollment: Enrollment, step: Step, variant: str = "A") -> T
     key = touch_key(enrollment, step, variant)
     if existing := Touch.objects.filter(key=key).first():
         return existing
-    result = run_graph_with_meta(step.assistant_id, graph_input(enrollment, step), timeout=COMPOSE_DEADLINE_S)
+    result = run_graph_with_meta(step.assistant_id, graph_input(enrollment), timeout=COMPOSE_DEADLINE_S)
     subject, body = mail_of(result.output)
     touch, _ = Touch.objects.get_or_create(
         key=key,
@@ -101,17 +101,20 @@ def ensure_composed(enrollment: Enrollment, step: Step, variant: str = "A") -> T
     return touch
 
 
-def graph_input(enrollment: Enrollment, step: Step) -> dict[str, object]:
+def graph_input(enrollment: Enrollment) -> dict[str, object]:
+    """The input of a graph that writes: who writes to whom, about what (`contract.shapes`)."""
     contact, campaign = enrollment.contact, enrollment.campaign
-    lead = {"name": contact.name, "company": contact.company or contact.email.partition("@")[2]}
+    reader = {"name": contact.name, "email": contact.email}
     if contact.title:
-        lead["title"] = contact.title
+        reader["role"] = contact.title
+    company: dict[str, object] = {"name": contact.company or contact.email.partition("@")[2]}
     if contact.notes:
-        lead["notes"] = contact.notes
+        company["facts"] = [line for line in contact.notes.splitlines() if line.strip()][:50]
     offer = {"product": campaign.product or campaign.name}
     if campaign.goal:
-        offer["goal"] = campaign.goal
-    return {"lead": lead, "campaign": offer}
+        offer["ask"] = campaign.goal
+    sender = {"name": campaign.mailbox.display_name} if campaign.mailbox.display_name else {}
+    return {"contact": reader, "company": company, "offer": offer, "sender": sender}
 
 
 def mail_of(output: object) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator  # noqa: TC003 fixtures are read at run time
 from dataclasses import dataclass
@@ -68,8 +69,13 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    data_dir = tmp_path_factory.mktemp("platform") / "data"
+def platform() -> Iterator[Platform]:
+    # Not pytest's own folder: it closes that to the database's user again whenever another run starts.
+    with tempfile.TemporaryDirectory(prefix="agentic-sales-") as folder:
+        yield from serve(Path(folder) / "data")
+
+
+def serve(data_dir: Path) -> Iterator[Platform]:
     port = free_port()
     log = data_dir.parent / "up.log"
     environ = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}

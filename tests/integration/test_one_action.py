@@ -12,8 +12,11 @@ from langsmith.run_helpers import get_current_run_tree
 
 from tests.integration.conftest import KEY, Platform, eventually
 
-LEAD = {"name": "Lena Hoffmann", "title": "COO", "company": "Brightwell Logistics"}
-COMPOSE = {"lead": LEAD, "campaign": {"product": "Dock scheduling"}}
+COMPOSE = {
+    "contact": {"name": "Lena Hoffmann", "role": "COO"},
+    "company": {"name": "Brightwell Logistics"},
+    "offer": {"product": "Dock scheduling"},
+}
 
 
 def test_a_published_allowlist_moves_the_next_call(platform: Platform) -> None:
@@ -52,13 +55,13 @@ def test_an_unmodified_client_waits_for_every_sales_graph(platform: Platform, as
     with platform.api() as api:
         items = api.get("/api/registry/graphs").raise_for_status().json()["items"]
     example = next(each for each in items if each["assistant_id"] == assistant)["input_schema"]["examples"][0]
-    client = get_sync_client(url=platform.url, api_key=KEY)
-    assert client.runs.wait(None, assistant, input=example)
+    with get_sync_client(url=platform.url, api_key=KEY) as client:
+        assert client.runs.wait(None, assistant, input=example)
 
 
 def test_an_unmodified_client_streams(platform: Platform) -> None:
-    client = get_sync_client(url=platform.url, api_key=KEY)
-    events = list(client.runs.stream(None, "email_compose", input=COMPOSE, stream_mode="updates"))
+    with get_sync_client(url=platform.url, api_key=KEY) as client:
+        events = list(client.runs.stream(None, "email_compose", input=COMPOSE, stream_mode="updates"))
     assert events[0].event == "metadata"
     uuid.UUID(events[0].data["run_id"])
     assert any(event.event == "updates" for event in events)
@@ -69,15 +72,15 @@ def test_the_action_is_one_tree_from_its_caller_down(platform: Platform) -> None
     caller: dict[str, str] = {}
 
     @traceable(name="sendFollowUp", client=tracer)
-    def send_follow_up(lead: dict[str, str]) -> Any:
+    def send_follow_up(contact: dict[str, str]) -> Any:
         tree = get_current_run_tree()
         assert tree is not None
         caller["run_id"] = str(tree.id)
-        client = get_sync_client(url=platform.url, api_key=KEY, headers=tree.to_headers())
-        return client.runs.wait(None, "email_compose", input=COMPOSE)
+        with get_sync_client(url=platform.url, api_key=KEY, headers=tree.to_headers()) as client:
+            return client.runs.wait(None, "email_compose", input=COMPOSE)
 
     with tracing_context(enabled=True, client=tracer, project_name="integration"):
-        assert send_follow_up(LEAD)["subject"]
+        assert send_follow_up({"name": "Lena Hoffmann"})["subject"]
     tracer.flush()
 
     with platform.api() as api:
