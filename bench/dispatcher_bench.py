@@ -1,6 +1,6 @@
 """CPU per request and added latency of the dispatcher, beside nginx in the same run, on loopback.
 
-    .venv/bin/python bench/dispatcher_bench.py [--seconds 4]
+    .venv/bin/python bench/dispatcher_bench.py [--seconds 2] [--rounds 5]
 
 Both fronts proxy the same 1 KB `POST /runs/wait` to the same upstream, one process each. The dispatcher does all
 it does in service: keys, shape check, route, breaker, trace headers, a dispatch record in PostgreSQL per request.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -327,7 +328,7 @@ class Figures:
 
 
 async def measure(name: str, port: int, pids: list[int], seconds: float) -> Figures:
-    await drive(port, 16, 0.5)
+    """One round: 16 connections for `seconds`, then one connection, then one that streams."""
     before, began = cpu_seconds(pids), time.perf_counter()
     many = await drive(port, 16, seconds)
     cpu, took = cpu_seconds(pids) - before, time.perf_counter() - began
@@ -339,9 +340,28 @@ async def measure(name: str, port: int, pids: list[int], seconds: float) -> Figu
         per_second=len(many.latencies) / took,
         p50_one_us=statistics.median(one.latencies) * 1e6,
         first_event_us=statistics.median(stream.latencies) * 1e6,
-        rss=rss_mb(pids) if pids else 0.0,
+        rss=rss_mb(pids),
         bad=many.bad + one.bad + stream.bad,
     )
+
+
+async def rounds(fronts: list[tuple[str, int, list[int]]], count: int, seconds: float) -> list[Figures]:
+    """Fronts in turn, round by round, so that a noisy neighbour troubles all alike; medians over the rounds."""
+    seen: dict[str, list[Figures]] = {name: [] for name, _, _ in fronts}
+    for _, port, _ in fronts:
+        await drive(port, 16, 0.5)
+    for _ in range(count):
+        for name, port, pids in fronts:
+            seen[name].append(await measure(name, port, pids, seconds))
+    return [_median(figures) for figures in seen.values()]
+
+
+def _median(figures: list[Figures]) -> Figures:
+    def middle(name: str) -> float:
+        return statistics.median(getattr(one, name) for one in figures)
+
+    measured = ("cpu_us", "per_second", "p50_one_us", "first_event_us", "rss")
+    return Figures(figures[0].name, *(middle(name) for name in measured), bad=sum(one.bad for one in figures))
 
 
 def show(figures: list[Figures]) -> None:
@@ -359,38 +379,37 @@ def show(figures: list[Figures]) -> None:
         )
 
 
-async def run(seconds: float, profile_pause: bool) -> None:
+async def run(seconds: float, count: int) -> None:
     upstream = free_port()
-    with tempfile.TemporaryDirectory(prefix="bench") as name, database() as url:
-        folder = Path(name)
-        with process(sys.executable, str(Path(__file__)), "--upstream", str(upstream)) as upstream_pid:
-            wait_ready(upstream)
-            figures = [await measure("direct", upstream, [upstream_pid], seconds / 2)]
-            if shutil.which("nginx"):
-                with nginx(folder, upstream) as (port, pids):
-                    figures.append(await measure("nginx", port, pids, seconds))
-            else:
-                print("skipped: nginx is not on PATH, so there is no ratio")
-            with dispatcher(folder, upstream, url) as (port, pids):
-                if profile_pause:
-                    print("dispatcher pid", pids[0])
-                figures.append(await measure("dispatcher", port, pids, seconds))
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
+        url = stack.enter_context(database())
+        upstream_pid = stack.enter_context(
+            process(sys.executable, str(Path(__file__)), "--upstream", str(upstream))
+        )
+        wait_ready(upstream)
+        fronts = [("direct", upstream, [upstream_pid])]
+        if shutil.which("nginx"):
+            fronts.append(("nginx", *stack.enter_context(nginx(folder, upstream))))
+        else:
+            print("skipped: nginx is not on PATH, so there is no ratio")
+        fronts.append(("dispatcher", *stack.enter_context(dispatcher(folder, upstream, url))))
+        show(await rounds(fronts, count, seconds))
         with psycopg.connect(url) as connection:
             row = connection.execute("SELECT count(*) FROM routing_app_dispatchrecord").fetchone()
-        show(figures)
         print(f"dispatch records stored: {row[0] if row else 0}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
-    parser.add_argument("--show-pid", action="store_true", help="print the dispatcher's pid, for a profiler")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one round at 16 connections")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.upstream:
         asyncio.run(serve_upstream(options.upstream))
     else:
-        asyncio.run(run(options.seconds, options.show_pid))
+        asyncio.run(run(options.seconds, options.rounds))
 
 
 if __name__ == "__main__":
