@@ -6,12 +6,9 @@ import datetime as dt
 import uuid
 from typing import Any, Literal
 
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
-from ninja.errors import HttpError
 from pydantic import ConfigDict
 
 from campaigns_app import ledger, replies, selectors, services
@@ -134,10 +131,7 @@ def get_ledger(request: HttpRequest) -> dict[str, Any]:
 @router.post("/events", response={200: EventOut, 201: EventOut}, auth=WRITE)
 def post_event(request: HttpRequest, payload: EventIn) -> tuple[int, dict[str, Any]]:
     """Record a reply, bounce, out-of-office or unsubscribe; 201 the first time, 200 on a repeat."""
-    try:
-        touch = replies.touch_for(touch_id=str(payload.touch_id or ""), message_ids=payload.message_ids)
-    except ValidationError as error:
-        raise HttpError(404, str(error.message_dict)) from error
+    touch = replies.touch_for(touch_id=str(payload.touch_id or ""), message_ids=payload.message_ids)
     values = payload.dict(exclude={"touch_id", "message_ids"})
     recorded = replies.record_event(touch=touch, **values)
     event = recorded.event
@@ -156,13 +150,8 @@ def list_campaigns(request: HttpRequest) -> Any:
 
 @router.post("", response={201: CampaignOut}, auth=WRITE)
 def create_campaign(request: HttpRequest, payload: CampaignIn) -> tuple[int, Any]:
-    """A draft campaign; `activate` starts it. 409 when the slug is taken."""
-    try:
-        campaign = services.create_campaign(**payload.dict())
-    except ValidationError as error:
-        raise HttpError(409 if "slug" in error.message_dict else 422, str(error.message_dict)) from error
-    except IntegrityError as error:
-        raise HttpError(409, f"slug: {payload.slug!r} is taken") from error
+    """A draft campaign; `activate` starts it."""
+    campaign = services.create_campaign(**payload.dict())
     return 201, selectors.campaigns().get(pk=campaign.pk)
 
 

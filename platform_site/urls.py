@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("campaigns/", include("campaigns_app.urls")),
+    path("feedback/", include("feedback_app.urls")),
     path("search", views.search, name="search"),
     path("keys", views.keys, name="keys"),
     path("_patterns", views.pattern_sheet, name="patterns"),
