@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -13,28 +14,32 @@ from contract.registry import GRAPHS
 from fleet.worker.app import build_app
 from fleet.worker.config import ConfigError, read_config
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from contract.graph_spec import GraphSpec
+
 # Longer than any client keeps an idle connection, so that no call meets a closing one.
 _KEEP_ALIVE_S = 75
 _DRAIN_S = 20
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Serve until a signal; return the exit code."""
+def main(argv: Sequence[str] | None = None, specs: Sequence[GraphSpec] = GRAPHS) -> int:
+    """Serve one pool's graphs among `specs` until a signal; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m fleet.worker", description="Run the graphs of one pool.")
-    pools = sorted({spec.pool for spec in GRAPHS})
+    pools = sorted({spec.pool for spec in specs})
     parser.add_argument("--pool", required=True, type=str.upper, choices=pools)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", required=True, type=int)
     options = parser.parse_args(argv)
-    level = os.environ.get("LOG_LEVEL") or "INFO"
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         config = read_config(options.pool, os.environ)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     uvicorn.run(
-        build_app(config, GRAPHS),
+        build_app(config, specs),
         host=options.host,
         port=options.port,
         access_log=False,

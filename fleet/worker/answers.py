@@ -12,27 +12,31 @@ from typing import TYPE_CHECKING
 from fleet.worker import sse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import Message, Receive, Scope, Send
 
-    from fleet.worker.live import Listener, LiveRun
+    from fleet.worker.live import Listener, Outcome
 
 HEARTBEAT_S = 5.0
 
 
 class WaitAnswer:
-    """Answers with the outcome of a run."""
+    """Answers with the outcome of a run. `on_leave` is called when the reader goes away before it."""
 
-    def __init__(self, run: LiveRun, headers: Mapping[str, str], *, cancel_on_leave: bool) -> None:
-        self._run = run
+    def __init__(
+        self,
+        task: asyncio.Task[Outcome],
+        headers: Mapping[str, str],
+        on_leave: Callable[[], None] | None = None,
+    ) -> None:
+        self._task = task
         self._headers = {"content-type": "application/json", **headers}
-        self._cancel_on_leave = cancel_on_leave
+        self._on_leave = on_leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send(_start(self._headers))
-        task = self._run.started
-        left = asyncio.ensure_future(_left(receive))
+        task, left = self._task, asyncio.ensure_future(_left(receive))
         try:
             while True:
                 done, _ = await asyncio.wait(
@@ -44,22 +48,21 @@ class WaitAnswer:
                 if left in done:
                     break
                 await send(_part(b"\n", more=True))
-            if self._cancel_on_leave:
-                self._run.cancel()
+            if self._on_leave is not None:
+                self._on_leave()
         finally:
             left.cancel()
 
 
 class EventsAnswer:
-    """Answers with the events of a run."""
+    """Answers with the events a listener hears. `on_leave` is called when the reader goes away before the end."""
 
     def __init__(
-        self, run: LiveRun, headers: Mapping[str, str], *, cancel_on_leave: bool, after: int = 0
+        self, listener: Listener, headers: Mapping[str, str], on_leave: Callable[[], None] | None = None
     ) -> None:
-        self._run = run
-        self._listener = run.listen(after)
+        self._listener = listener
         self._headers = {**sse.HEADERS, **headers}
-        self._cancel_on_leave = cancel_on_leave
+        self._on_leave = on_leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send(_start(self._headers))
@@ -70,8 +73,8 @@ class EventsAnswer:
             if sender.done():
                 sender.result()
                 await send(_part(b"", more=False))
-            elif self._cancel_on_leave:
-                self._run.cancel()
+            elif self._on_leave is not None:
+                self._on_leave()
         finally:
             sender.cancel()
             left.cancel()

@@ -14,7 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from fleet.worker import routes_assistants as assistants
 from fleet.worker import routes_meta, routes_runs
+from fleet.worker import routes_thread_runs as thread_runs
+from fleet.worker import routes_threads as threads
 from fleet.worker.compile import compile_pool
 from fleet.worker.errors import Refused
 from fleet.worker.http import PoolSecret, json_answer, refusal
@@ -23,7 +26,7 @@ from fleet.worker.service import Service
 from fleet.worker.watchdog import LoopWatchdog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Coroutine, Iterable
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -38,16 +41,12 @@ def build_app(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Starlette:
     """Return the application that serves the graphs of `config.pool` among `specs`."""
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         service = start_service(config, specs)
         app.state.service = service
-        watching = asyncio.create_task(service.watchdog.watch())
-        try:
+        async with tended(service.watchdog.watch()), with_threads(service):
             yield
-        finally:
-            watching.cancel()
-            await service.live.stop()
-            await asyncio.to_thread(flush_tracers)
+        await asyncio.to_thread(flush_tracers)
 
     return Starlette(
         routes=_routes(),
@@ -74,6 +73,43 @@ def start_service(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Service:
     )
 
 
+@asynccontextmanager
+async def with_threads(service: Service) -> AsyncGenerator[None]:
+    """Serve threads and background runs while the block runs, when there is a database."""
+    config = service.config
+    if not config.database_url:
+        yield
+        await service.live.stop()
+        return
+    from fleet.worker.database import Database
+    from fleet.worker.jobs import JobQueue, keep_up
+    from fleet.worker.store import Store
+    from fleet.worker.threaded import ThreadedRuns
+
+    database = Database(config.database_url, config.pool)
+    threaded = ThreadedRuns(service, Store(database))
+    queue = JobQueue(config.database_url, config.pool, threaded.run_background)
+    service.attach(threaded, queue)
+    await database.open()
+    try:
+        async with tended(queue.work(config.background_runs)), tended(keep_up(service)):
+            yield
+    finally:
+        await service.live.stop()  # after the queue, which hands its own runs over
+        await database.close()
+
+
+@asynccontextmanager
+async def tended(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Run `work` beside the block, end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
 def flush_tracers() -> None:
     """Send what the LangSmith client still holds, where one was made."""
     tracer = sys.modules.get("langchain_core.tracers.langchain")
@@ -85,11 +121,57 @@ def _routes() -> list[Route]:
     return [
         Route("/runs/wait", routes_runs.wait_stateless, methods=["POST"]),
         Route("/runs/stream", routes_runs.stream_stateless, methods=["POST"]),
+        *_thread_routes(),
+        *_assistant_routes(),
         Route("/", routes_meta.ok, methods=["GET"]),
         Route("/ok", routes_meta.ok, methods=["GET"]),
         Route("/info", routes_meta.info, methods=["GET"]),
         Route("/_ml/health", routes_meta.health, methods=["GET"]),
         Route("/_ml/graphs", routes_meta.graphs, methods=["GET"]),
+    ]
+
+
+def _thread_routes() -> list[Route]:
+    one, runs = "/threads/{thread_id}", "/threads/{thread_id}/runs"
+    a_run = runs + "/{run_id}"
+    return [
+        Route("/runs", thread_runs.create_stateless, methods=["POST"]),
+        Route("/runs/batch", thread_runs.create_batch, methods=["POST"]),
+        Route("/runs/cancel", thread_runs.cancel_many, methods=["POST"]),
+        Route("/threads", threads.create, methods=["POST"]),
+        Route("/threads/search", threads.search, methods=["POST"]),
+        Route("/threads/count", threads.count, methods=["POST"]),
+        Route(one, threads.get, methods=["GET"]),
+        Route(one, threads.patch, methods=["PATCH"]),
+        Route(one, threads.delete, methods=["DELETE"]),
+        Route(one + "/copy", threads.copy, methods=["POST"]),
+        Route(one + "/state", threads.state, methods=["GET"]),
+        Route(one + "/state", threads.update_state, methods=["POST"]),
+        Route(one + "/state/checkpoint", threads.state_at, methods=["POST"]),
+        Route(one + "/state/{checkpoint_id}", threads.state, methods=["GET"]),
+        Route(one + "/history", threads.history, methods=["GET", "POST"]),
+        Route(runs, thread_runs.create, methods=["POST"]),
+        Route(runs, thread_runs.list_runs, methods=["GET"]),
+        Route(runs + "/wait", thread_runs.wait, methods=["POST"]),
+        Route(runs + "/stream", thread_runs.stream, methods=["POST"]),
+        Route(a_run, thread_runs.get, methods=["GET"]),
+        Route(a_run, thread_runs.delete, methods=["DELETE"]),
+        Route(a_run + "/join", thread_runs.join, methods=["GET"]),
+        Route(a_run + "/stream", thread_runs.join_stream, methods=["GET"]),
+        Route(a_run + "/cancel", thread_runs.cancel, methods=["POST"]),
+    ]
+
+
+def _assistant_routes() -> list[Route]:
+    one = "/assistants/{assistant_id}"
+    return [
+        Route("/assistants/search", assistants.search, methods=["POST"]),
+        Route("/assistants/count", assistants.count, methods=["POST"]),
+        Route(one, assistants.get, methods=["GET"]),
+        Route(one + "/graph", assistants.graph, methods=["GET"]),
+        Route(one + "/schemas", assistants.schemas, methods=["GET"]),
+        Route(one + "/subgraphs", assistants.subgraphs, methods=["GET"]),
+        Route(one + "/subgraphs/{namespace}", assistants.subgraphs, methods=["GET"]),
     ]
 
 

@@ -30,8 +30,7 @@ async def execute(
         async with slots, limit:
             with _adopted(run):
                 body, state = await _drive(run, graph, pool, resume)
-        interrupted = b"__interrupt__" in body and "__interrupt__" in state
-        return Outcome(status="interrupted" if interrupted else "success", body=body, state=state)
+        return Outcome(status="success", body=body, state=state)
     except asyncio.CancelledError:
         if run.cancel_action is None:
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from contract import headers as names
 from fleet.worker.answers import EventsAnswer, WaitAnswer
@@ -11,6 +11,8 @@ from fleet.worker.http import read_body
 from fleet.worker.payload import RunPayload, load_json, parse_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
@@ -39,9 +41,7 @@ async def wait_stateless(request: Request) -> ASGIApp:
     payload, facts = await read_run(request, service)
     run = service.start_stateless(payload, facts, streams=False)
     place = f"/threads/{run.thread_id}/runs/{run.run_id}"
-    return WaitAnswer(
-        run, attest(service, run, f"{place}/join", place), cancel_on_leave=ends_with_caller(payload)
-    )
+    return WaitAnswer(run.started, attest(service, run, f"{place}/join", place), leaving(run, "cancel"))
 
 
 async def stream_stateless(request: Request) -> ASGIApp:
@@ -49,11 +49,12 @@ async def stream_stateless(request: Request) -> ASGIApp:
     payload, facts = await read_run(request, service)
     run = service.start_stateless(payload, facts, streams=True)
     place = f"/runs/{run.run_id}"
-    return EventsAnswer(
-        run, attest(service, run, f"{place}/stream", place), cancel_on_leave=ends_with_caller(payload)
-    )
+    return EventsAnswer(run.listen(), attest(service, run, f"{place}/stream", place), leaving(run, "cancel"))
 
 
-def ends_with_caller(payload: RunPayload) -> bool:
-    """A stateless run leaves nothing behind, so it ends with its caller unless the caller says otherwise."""
-    return payload.on_disconnect != "continue"
+def leaving(run: LiveRun, default: Literal["cancel", "continue"]) -> Callable[[], None] | None:
+    """Return what happens when the caller goes away, `default` unless the request says.
+
+    A stateless run leaves nothing behind, so it ends with its caller; a thread keeps what its run makes.
+    """
+    return run.cancel if (run.payload.on_disconnect or default) == "cancel" else None

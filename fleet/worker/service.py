@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fleet.worker.errors import Refused
+from fleet.worker.errors import Refused, no_database
 from fleet.worker.execute import execute
 from fleet.worker.ids import new_id
 from fleet.worker.live import CallFacts, LiveRun, LiveRuns, Outcome
@@ -14,7 +15,9 @@ from fleet.worker.live import CallFacts, LiveRun, LiveRuns, Outcome
 if TYPE_CHECKING:
     from fleet.worker.compile import Catalogue, CompiledGraph
     from fleet.worker.config import WorkerConfig
+    from fleet.worker.jobs import JobQueue
     from fleet.worker.payload import RunPayload
+    from fleet.worker.threaded import ThreadedRuns
     from fleet.worker.watchdog import LoopWatchdog
 
 
@@ -27,7 +30,33 @@ class Service:
     live: LiveRuns
     watchdog: LoopWatchdog
     compile_ms: float
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _threaded: ThreadedRuns | None = None
+    _jobs_queue: JobQueue | None = None
+    _kept: set[asyncio.Future[Any]] = field(default_factory=set)
     finished: dict[str, int] = field(default_factory=dict)
+
+    def attach(self, threaded: ThreadedRuns, jobs_queue: JobQueue) -> None:
+        """Add what needs a database."""
+        self._threaded, self._jobs_queue = threaded, jobs_queue
+
+    @property
+    def threaded(self) -> ThreadedRuns:
+        """The runs of threads; refused with 503 in a worker without a database."""
+        if self._threaded is None:
+            raise no_database("Threads and background runs need DATABASE_URL, which is not set.")
+        return self._threaded
+
+    @property
+    def jobs_queue(self) -> JobQueue:
+        if self._jobs_queue is None:
+            raise no_database("Threads and background runs need DATABASE_URL, which is not set.")
+        return self._jobs_queue
+
+    def keep(self, task: asyncio.Future[Any]) -> None:
+        """Hold a task nobody waits for until it ends."""
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
 
     def report(self) -> dict[str, Any]:
         """Return how this process is doing, for `/_ml/health`."""

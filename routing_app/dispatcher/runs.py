@@ -20,8 +20,7 @@ from routing_app.dispatcher.switchboard import (
 
 if TYPE_CHECKING:
     from routing_app.dispatcher.call import Call
-    from routing_app.dispatcher.forward import Answer
-    from routing_app.dispatcher.relay import Mode
+    from routing_app.dispatcher.forward import Answer, Mode
 
 STARTS: dict[str, Mode] = {"wait": "wait", "stream": "stream"}
 MAX_BATCH = 1_000

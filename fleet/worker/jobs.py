@@ -1,0 +1,104 @@
+"""Background runs as procrastinate jobs on the pool's own queue, and the upkeep that makes kills harmless."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate import exceptions as pe
+
+from fleet.worker.errors import Refused
+from fleet.worker.threaded import Handover
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fleet.worker.database import Connection
+    from fleet.worker.service import Service
+
+log = logging.getLogger("fleet.worker")
+_TASK = "fleet.run"
+_HEARTBEAT_S = 2.0
+_STALLED_S = 10.0
+_UPKEEP_S = 2.0
+
+
+class JobQueue:
+    """The queue `pool-<slug>`: defers runs in their transaction, and works through them."""
+
+    def __init__(self, url: str, pool: str, run: Callable[[str], Awaitable[None]]) -> None:
+        self.name = f"pool-{pool.lower()}"
+        # The pool is shared by the fetch loop, heartbeats and job results.
+        self._app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4, timeout=5.0))
+        retry = RetryStrategy(max_attempts=20, wait=1, retry_exceptions={Handover, Refused, psycopg.Error})
+
+        @self._app.task(name=_TASK, queue=self.name, retry=retry)
+        async def run_job(run_id: str) -> None:
+            await run(run_id)
+
+        self._task = run_job
+
+    async def defer(self, connection: Connection, run_id: str, thread_id: str, delay: float) -> None:
+        """Queue a run inside the transaction of `connection`; runs of one thread keep their order."""
+        at = datetime.now(UTC) + timedelta(seconds=delay) if delay else None
+        deferrer = self._task.configure(lock=f"thread:{thread_id}", schedule_at=at)
+        job = deferrer.job.evolve(task_kwargs={"run_id": run_id})
+        await self._app.job_manager.batch_defer_jobs_async([job], connection=connection)
+
+    async def work(self, concurrency: int) -> None:
+        """Take jobs until cancelled; starts again whenever the database was away."""
+        while True:
+            try:
+                async with self._app.open_async():
+                    await self._app.run_worker_async(
+                        queues=[self.name],
+                        name=self.name,
+                        concurrency=concurrency,
+                        install_signal_handlers=False,
+                        fetch_job_polling_interval=1.0,
+                        update_heartbeat_interval=_HEARTBEAT_S,
+                        stalled_worker_timeout=_STALLED_S,
+                        shutdown_graceful_timeout=0.5,
+                        delete_jobs="successful",
+                    )
+            except (pe.ProcrastinateException, psycopg.Error, OSError) as error:
+                log.warning("background runs wait for the database: %s", _first_line(error))
+            await asyncio.sleep(1.0)
+
+    async def retry_lost_jobs(self) -> int:
+        """Queue the jobs of dead workers again."""
+        lost = await self._app.job_manager.get_stalled_jobs(
+            queue=self.name, seconds_since_heartbeat=_STALLED_S
+        )
+        jobs = list(lost)
+        for job in jobs:
+            await self._app.job_manager.retry_job(job)
+        return len(jobs)
+
+
+async def keep_up(service: Service) -> None:
+    """Renew leases, pass on cancellations, end or requeue what dead processes left; until cancelled."""
+    runs = service.threaded
+    while True:
+        await asyncio.sleep(_UPKEEP_S)
+        try:
+            mine = [run.run_id for run in service.live if run.threaded]
+            for row in await runs.store.renew(mine):
+                live = service.live.find(str(row["run_id"]))
+                if live is not None:
+                    live.cancel(row["cancel_action"])
+            if lost := await runs.store.end_lost_runs():
+                log.warning("ended %d runs whose process is gone", lost)
+            if lost := await service.jobs_queue.retry_lost_jobs():
+                log.warning("queued %d background runs of dead workers again", lost)
+        except (Refused, psycopg.Error, pe.ProcrastinateException) as error:
+            log.debug("upkeep waits for the database: %s", _first_line(error))
+
+
+def _first_line(error: BaseException) -> str:
+    text: Any = str(error) or type(error).__name__
+    return str(text).splitlines()[0]
