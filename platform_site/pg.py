@@ -33,6 +33,7 @@ BINARIES = "pginstall18/bin"
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT = 100  # bytes; the kernel allows 107
 START_TIMEOUT_S = 120
+START_TRIES = 3
 UNPRIVILEGED_USERS = ("postgres", "pgserver", "nobody")
 
 CONFIGURATION = """\
@@ -228,10 +229,17 @@ def _make_socket_folder(folder: Path, cluster: Path, account: Account) -> None:
 def _start_until_answering(cluster: Path, folder: Path, account: Account) -> None:
     """Start the server unless it lives; wait for one that starts, recovers or shuts down."""
     deadline = time.monotonic() + START_TIMEOUT_S
+    tries = 0
     while not _answers(folder):
         if not _processes_in(cluster):
             _forget_dead_server(cluster, folder)
-            _start(cluster, folder, account)
+            tries += 1
+            try:
+                _start(cluster, folder, account)
+            except EmbeddedPostgresError:
+                if tries == START_TRIES:
+                    raise
+                time.sleep(0.2)  # memory of a server that just ended may not be given back yet
         elif time.monotonic() > deadline:
             raise EmbeddedPostgresError(
                 f"the database in {cluster} does not answer; its log is {cluster / 'server.log'}"
