@@ -43,6 +43,8 @@ _PROFILE = _record(
     min_employees=_COUNT,
     max_employees=_COUNT,
 )
+_MESSAGE = _record(("body",), **{"from": _LINE, "subject": _TEXT, "body": _TEXT})
+_DAY: dict[str, object] = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d"}
 _TONE: dict[str, object] = {"enum": ["friendly", "formal", "direct"], "default": "friendly"}
 
 _NORTHWIND: dict[str, object] = {
@@ -101,6 +103,59 @@ SHAPES: dict[str, dict[str, object]] = {
             "offer": {"product": "Relay"},
         },
     ),
+    "email_followup": _shape(
+        "What email_compose takes, and the mails already sent",
+        _fields(
+            "contact",
+            "company",
+            "offer",
+            "previous",
+            contact=_CONTACT,
+            company=_COMPANY,
+            offer=_OFFER,
+            sender=_SENDER,
+            tone=_TONE,
+            previous={"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": 20},
+            last_one={"type": "boolean", "default": False},
+        ),
+        {
+            "contact": _MAYA,
+            "company": _NORTHWIND,
+            "offer": _RELAY,
+            "sender": _SAM,
+            "previous": [
+                {
+                    "subject": "Relay for Northwind Robotics",
+                    "body": "Hi Maya, I noticed that a second warehouse lab opened in Lyon in May. Is a call useful?",
+                }
+            ],
+        },
+    ),
+    "email_reply": _shape(
+        "The answer we got, and what we know to answer it",
+        _fields(
+            "message",
+            message=_MESSAGE,
+            contact=_CONTACT,
+            company=_COMPANY,
+            offer=_OFFER,
+            sender=_SENDER,
+            answers={**_LINES, "description": "facts the letter may state, such as a price"},
+            tone=_TONE,
+        ),
+        {
+            "message": {
+                "subject": "Re: Relay for Northwind Robotics",
+                "body": "What does it cost for a team of twelve?",
+            },
+            "contact": _MAYA,
+            "company": _NORTHWIND,
+            "offer": _RELAY,
+            "sender": _SAM,
+            "answers": ["Relay costs 40 euros a month for each person who uses it."],
+        },
+        {"message": {"subject": "Re: Relay", "body": "No thanks."}},
+    ),
     "classify_company": _shape(
         "A company, and the profile it may fit",
         _fields("company", company=_COMPANY, profile=_PROFILE),
@@ -115,6 +170,49 @@ SHAPES: dict[str, dict[str, object]] = {
             },
             "profile": {"industries": ["software", "SaaS"], "min_employees": 20, "max_employees": 2000},
         },
+    ),
+    "classify_reply": _shape(
+        "An answer to an outreach mail, and the day it came",
+        _fields("message", message=_MESSAGE, received_on=_DAY),
+        {
+            "message": {
+                "from": "maya@northwind.example",
+                "subject": "Automatic reply: Relay for Northwind Robotics",
+                "body": "I am out of the office until 16 March 2026. Please contact Tomas Vik meanwhile.",
+            },
+            "received_on": "2026-03-03",
+        },
+        {"message": {"subject": "Re: Relay", "body": "Good timing. Can we talk on Thursday?"}},
+        {
+            "message": {
+                "subject": "Re: Relay",
+                "body": "I am the wrong one, please contact Jana Weber (jana@northwind.example).",
+            }
+        },
+    ),
+    "score_lead": _shape(
+        "A company, a contact there, and signals seen lately",
+        _fields("company", company=_COMPANY, contact=_CONTACT, profile=_PROFILE, signals=_LINES),
+        {"company": _NORTHWIND, "contact": _MAYA, "signals": ["visited the pricing page twice this week"]},
+        {"company": {"name": "Mystery Ltd"}, "contact": {"name": "Ada Byron", "role": "Senior Engineer"}},
+    ),
+    "classify_ai_intent": _shape(
+        "What a company says about itself: a page, a post, a job advertisement",
+        _fields("text", text=_TEXT, company=_COMPANY),
+        {
+            "text": "We run warehouses for retailers. Our team is exploring LLM agents for customer support this year.",
+            "company": _NORTHWIND,
+        },
+        {"text": "We bake bread. Our ovens are from 1950."},
+    ),
+    "extract_stack": _shape(
+        "A text that shows technologies, or a website to read",
+        {**_fields(text=_TEXT, website=_LINE), "anyOf": [{"required": ["text"]}, {"required": ["website"]}]},
+        {
+            "text": "Backend engineer: you write services in Go and Python, on PostgreSQL and Kafka, deployed to AWS "
+            "with Terraform. You are ready to go the extra mile."
+        },
+        {"website": "https://northwind.example"},
     ),
     "gh_lead_research": _shape(
         "The GitHub organisation of a company to research",

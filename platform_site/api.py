@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ninja import NinjaAPI
 
+from campaigns_app.api import router as campaigns
+from feedback_app.api import router as feedback
 from registry_app import api_errors
 from registry_app.api import router as registry
 from routing_app.api import router as routing
@@ -17,3 +19,5 @@ api = NinjaAPI(
 api_errors.install(api)
 api.add_router("/registry/", registry)
 api.add_router("/routing/", routing)
+api.add_router("/campaigns", campaigns)
+api.add_router("/feedback", feedback)

@@ -44,7 +44,7 @@ def _static_digest() -> str:
     digest = hashlib.sha256()
     for finder in get_finders():
         for name, storage in finder.list(None):
-            entry = storage.path(name)  # type: ignore[attr-defined] # a file-system storage
+            entry = storage.path(name)
             facts = (settings.BASE_DIR / entry).stat()
             digest.update(f"{name}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -99,7 +99,7 @@ class Demo:
             "steps": [{"delay": 0, "delay_unit": "hours"}, {"delay": 48, "delay_unit": "hours"}],
         }
         person = {"email": f"maya+{slug}@northwind.example", "name": "Maya Laurent", "company": "Northwind"}
-        self.api("POST", "/api/campaigns/", campaign)
+        self.api("POST", "/api/campaigns", campaign)
         self.api("POST", f"/api/campaigns/{slug}/enrollments", {"rows": [person]})
         self.api("POST", f"/api/campaigns/{slug}/activate", {})
         touch = wait_for(lambda: self._sent(slug), CAMPAIGN_TIMEOUT_S, "the campaign's letter was not sent")
@@ -160,7 +160,7 @@ def wait_for(look: Callable[[], Any], timeout: float, complaint: str) -> Any:
     while not (found := look()):
         if time.monotonic() > deadline:
             raise RuntimeError(f"{complaint} within {timeout:.0f} s")
-        time.sleep(0.2)
+        time.sleep(0.5)
     return found
 
 

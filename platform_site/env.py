@@ -57,6 +57,15 @@ class Environment:
     platform_api_key: str = _var(
         "", "becomes a key with every scope at bootstrap; empty: one is made", secret=True
     )
+    langsmith_endpoint: str = _var("", "LangSmith API that feedback is delivered to; empty: nowhere")
+    langsmith_api_key: str = _var("", "key there", secret=True)
+    public_url: str = _var("", "address readers of our mails reach us at; empty: `PLATFORM_URL`")
+    email_host: str = _var("", "SMTP server; empty: mails are written to `.data/mails`")
+    email_port: int = _var(587, "its port")
+    email_host_user: str = _var("", "login there")
+    email_host_password: str = _var("", "password there", secret=True)
+    email_use_tls: bool = _var(True, "STARTTLS before anything else is said")
+    mail_domain: str = _var("agentic-sales.localhost", "right side of the Message-IDs we make")
     platform_admin_password: str = _var("", "password of the user admin; empty: one is made", secret=True)
 
     @classmethod

@@ -154,6 +154,15 @@ SECURE_HSTS_SECONDS = 31_536_000 if ENV.production else 0
 SESSION_COOKIE_NAME = "sessionid" if ENV.production else f"sessionid_{ENV.port}"
 CSRF_COOKIE_NAME = "csrftoken" if ENV.production else f"csrftoken_{ENV.port}"
 
+LANGSMITH_ENDPOINT, LANGSMITH_API_KEY = ENV.langsmith_endpoint.rstrip("/"), ENV.langsmith_api_key
+PUBLIC_URL = ENV.public_url.rstrip("/") or ENV.base_url
+MAIL_DOMAIN = ENV.mail_domain
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if ENV.email_host else 'filebased'}.EmailBackend"
+EMAIL_FILE_PATH = DATA_DIR / "mails"
+EMAIL_HOST, EMAIL_PORT, EMAIL_USE_TLS = ENV.email_host, ENV.email_port, ENV.email_use_tls
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = ENV.email_host_user, ENV.email_host_password
+EMAIL_TIMEOUT = 20
+
 LOGGING = logging_config(ENV)
 
 PROCRASTINATE_WORKER_DEFAULTS = {

@@ -60,6 +60,7 @@ def _single(data_dir: Path) -> TextIO:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        handle.close()
         raise AlreadyUpError(
             f"a platform runs on {data_dir} already: end it, or set PLATFORM_DATA_DIR"
         ) from None
@@ -73,19 +74,22 @@ def _serve(env: Environment, *, demo: bool) -> int:
     started = own_database and not pg.running(env.data_dir)
     database_url = pg.ensure(env.data_dir) if own_database else env.database_url
     try:
-        return asyncio.run(_run(env, base_environment(env, database_url, os.environ), demo=demo))
+        return asyncio.run(_run(env, base_environment(env, database_url, os.environ, quiet=demo), demo=demo))
     finally:
         if started:
             pg.stop(env.data_dir)
 
 
-def base_environment(env: Environment, database_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+def base_environment(
+    env: Environment, database_url: str, environ: Mapping[str, str], *, quiet: bool = False
+) -> dict[str, str]:
     """What every process gets: addresses, data folder, ports and pool secrets; what is set already wins."""
     made = local_secrets(env.data_dir)
     secrets = {name: value for name, value in made.items() if name.endswith("_WORKER_SECRET")}
     ports = {f"{pool}_PORT": str(port) for pool, port in pool_ports(env.data_dir).items()}
     return {
         "LOG_FORMAT": "text",
+        "LOG_LEVEL": "WARNING" if quiet else "INFO",  # a demonstration is read by eyes
         **secrets,
         **environ,
         **ports,
@@ -99,16 +103,21 @@ def base_environment(env: Environment, database_url: str, environ: Mapping[str, 
 
 
 def process_environment(name: str, base: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-    """`base` for one process: all but the bootstrap call graphs under their own key; pools trace to the platform."""
+    """`base` for one process: all but the bootstrap call graphs under their own key.
+
+    Unless told otherwise, pools trace to the platform and feedback is delivered there.
+    """
     own = {**base, "PLATFORM_API_KEY": secrets["RUNS_KEY"]}
     own.pop("PLATFORM_API_KEY_FILE", None)
-    if name.startswith("pool-") and "LANGSMITH_TRACING" not in base:
-        own |= {
-            "LANGSMITH_TRACING": "true",
-            "LANGSMITH_ENDPOINT": f"{base['PLATFORM_URL']}/langsmith",
-            "LANGSMITH_API_KEY": secrets["INGEST_KEY"],
-            "LANGSMITH_PROJECT": base.get("LANGSMITH_PROJECT", "agentic-sales"),
-        }
+    if "LANGSMITH_TRACING" in base or "LANGSMITH_ENDPOINT" in base:
+        return own
+    own |= {
+        "LANGSMITH_ENDPOINT": f"{base['PLATFORM_URL']}/langsmith",
+        "LANGSMITH_API_KEY": secrets["INGEST_KEY"],
+        "LANGSMITH_PROJECT": base.get("LANGSMITH_PROJECT", "agentic-sales"),
+    }
+    if name.startswith("pool-"):
+        own["LANGSMITH_TRACING"] = "true"
     return own
 
 

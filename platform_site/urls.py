@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth import views as auth
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from platform_site import views
 from platform_site.api import api
@@ -13,9 +13,13 @@ from routing_app.views_export import routing_json
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("registry/", include("routing_app.graph_urls")),
+    path("routing/", include("routing_app.urls")),
     path("routing.json", routing_json, name="routing-json"),
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
+    path("campaigns/", include("campaigns_app.urls")),
+    path("feedback/", include("feedback_app.urls")),
     path("search", views.search, name="search"),
     path("keys", views.keys, name="keys"),
     path("_patterns", views.pattern_sheet, name="patterns"),

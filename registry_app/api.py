@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic resolves it at run time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ninja import Path, Query, Router, Schema, Status

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime  # noqa: TC003 - pydantic resolves it at run time
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any
 
-from django.http import HttpResponse  # noqa: TC002 - ninja resolves it at run time
+from django.http import HttpResponse
 from ninja import Header, Path, Query, Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import Field

@@ -21,7 +21,7 @@ from routing_app.services.publish import live_revision, pending_changes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MovedCalls", "current_drift", "live_revision", "preview_calls", "revision"]
+__all__ = ["MovedCalls", "current_drift", "drift_by_subject", "live_revision", "preview_calls", "revision"]
 
 PREVIEW_WINDOW = timedelta(hours=24)
 
@@ -86,6 +86,14 @@ def current_drift() -> list[Drift]:
             unpublished=len(pending_changes()),
         )
     )
+
+
+def drift_by_subject() -> dict[str, list[Drift]]:
+    """The same by graph; what concerns no single graph stands under `draft`."""
+    found: dict[str, list[Drift]] = {}
+    for item in current_drift():
+        found.setdefault(item.subject, []).append(item)
+    return found
 
 
 def _pool_states() -> list[PoolState]:

@@ -124,3 +124,5 @@ class RunPayload:
     extra: Any = None
     error: str | None = None
     serialized: Any = None
+    #: The run's place in its trace as LangSmith writes it, None for spans.
+    dotted_order: str | None = None

@@ -19,12 +19,12 @@ from routing_app.dispatcher.body import ClientGone
 from routing_app.dispatcher.call import Call
 from routing_app.dispatcher.directory import ThreadDirectory
 from routing_app.dispatcher.errors import Problem
-from routing_app.dispatcher.forward import BrokenAnswer
 from routing_app.dispatcher.gate import admit, authenticate, header_map, normalised, require_scope
 from routing_app.dispatcher.linkedin import Linkedin
 from routing_app.dispatcher.metrics import Metrics
 from routing_app.dispatcher.pool import PoolSet
 from routing_app.dispatcher.records import Recorder
+from routing_app.dispatcher.relay import BrokenAnswer
 from routing_app.dispatcher.runs import Runs
 from routing_app.dispatcher.switchboard import Switchboard
 from routing_app.dispatcher.table import RoutingTable
@@ -86,7 +86,7 @@ class Dispatcher:
         await self.live.stop()
         await self.directory.stop()
         await self.recorder.stop()
-        await self.pools.close()
+        self.pools.close()
 
     def _take_document(self, document: RoutingDocument) -> None:
         try:

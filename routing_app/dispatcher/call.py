@@ -60,7 +60,7 @@ class Call:
         #: Only requests that decide about or reach a pool leave a dispatch record.
         self.record_wanted = False
         #: Trace headers as they go to the pool.
-        self.trace_headers: list[tuple[str, str]] = []
+        self.trace_headers: Headers = []
         self.watch: ClientWatch | None = None
         self.record = Record(
             id=str(uuid.UUID(bytes=os.urandom(16), version=4)),
@@ -117,12 +117,12 @@ class Call:
     def _pass_on(self, name: bytes) -> None:
         value = self.headers.get(name)
         if value is not None:
-            self.trace_headers.append((name.decode(), value.decode("latin-1")))
+            self.trace_headers.append((name, value))
 
     def _mint(self) -> None:
         trace_id, span_id = os.urandom(16).hex(), os.urandom(8).hex()
         self.record.w3c_trace_id, self.record.w3c_minted = trace_id, True
-        self.trace_headers.append(("traceparent", f"00-{trace_id}-{span_id}-01"))
+        self.trace_headers.append((b"traceparent", f"00-{trace_id}-{span_id}-01".encode()))
 
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self.started_at) * 1000

@@ -8,33 +8,26 @@ After it: 200 with `__error__` (wait), an SSE `error` event (stream), 409 (a cre
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
-from multidict import CIMultiDict, CIMultiDictProxy
 
-from routing_app.dispatcher.errors import Kind, Problem, failed_run, failed_stream
+from routing_app.dispatcher.errors import Kind, Problem
 from routing_app.dispatcher.pool import Bulkhead, Pool, Replica, Saturated
+from routing_app.dispatcher.relay import Mode, Relay
+from routing_app.dispatcher.upstream import Cut, NotReached, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
-    from routing_app.dispatcher.asgi_types import Headers
     from routing_app.dispatcher.call import Call
-
-Mode = Literal["wait", "stream", "create", "plain"]
 
 #: The longest wait for a free slot; past it a 429 tells the caller to come back.
 LONGEST_QUEUE_S = 30.0
 #: Longest for a small call of the dispatcher's own.
 ASK_S = 10.0
-#: A `wait` body up to this size is sent only once it is whole, so that a lost pool can still be told.
-HELD_BODY = 4 * 1024 * 1024
-_LARGE = 512 * 1024
 
 _HOP_BY_HOP = {
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection",
@@ -46,10 +39,6 @@ _REMADE = {
     b"traceparent", b"tracestate", b"langsmith-trace", b"baggage",
 }  # fmt: skip
 _NOT_SENT = _HOP_BY_HOP | _CREDENTIALS | _REMADE
-_NOT_RETURNED = {
-    "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "content-length",
-    "date", "server", "x-agentic-pool", "x-agentic-routing-version", "x-request-id", "x-langsmith-run-id",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +67,6 @@ class Order:
     @property
     def deadline_s(self) -> float:
         return self.timeout_s or self.pool.spec.total_timeout_s
-
-
-class NotReached(Exception):
-    """No connection: the request provably never reached the pool."""
 
 
 class Lost(Exception):
@@ -186,65 +171,54 @@ async def _exchange(call: Call, order: Order, replica: Replica) -> None:
 
 
 async def _ask(call: Call, order: Order, replica: Replica, relay: Relay) -> None:
-    response = await _open(call, order, replica)
-    relay.heard = True
-    try:
-        await relay.answer(response)
-    finally:
-        response.release()
-
-
-async def _open(call: Call, order: Order, replica: Replica) -> aiohttp.ClientResponse:
-    """The pool's status and headers; raises NotReached or Lost."""
     pool = order.pool
-    body: bytes | io.BytesIO = order.body if len(order.body) < _LARGE else io.BytesIO(order.body)
+    connection = await replica.endpoint.connection(pool.spec.connect_timeout_s)
     try:
-        return await pool.session().request(
-            call.method,
-            replica.address(order.target),
-            data=body or None,
-            headers=outbound_headers(call, order),
-            timeout=pool.timeout,
-            allow_redirects=False,
+        await connection.begin(
+            request_head(call, order, replica),
+            order.body,
+            idle_s=pool.spec.idle_timeout_s,
+            bodiless=call.method == "HEAD",
         )
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-        raise NotReached(_why(error)) from None
-    except aiohttp.SocketTimeoutError:
+        relay.heard = True
+        await relay.answer(connection)
+    except Silent:
         raise Lost("timeout", f"pool {pool.slug} was silent for {pool.spec.idle_timeout_s:g} s") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise Lost("backend", f"pool {pool.slug} was lost: {_why(error)}") from None
+    except Cut as cut:
+        raise Lost("backend", f"pool {pool.slug} was lost: {cut}") from None
+    finally:
+        connection.release()
 
 
-def _why(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "no connection in time"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "it closed the connection"
-    inner = getattr(error, "os_error", None) or error
-    return (getattr(inner, "strerror", None) or str(inner) or type(error).__name__)[:200]
-
-
-def outbound_headers(call: Call, order: Order) -> CIMultiDict[str]:
+def request_head(call: Call, order: Order, replica: Replica) -> bytes:
     """Everything of the caller but credentials and hop-by-hop, then what the dispatcher vouches for."""
     drop = _NOT_SENT
     connection = call.headers.get(b"connection")
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         drop = drop | {name.strip().lower() for name in connection.split(b",")}
-    out: CIMultiDict[str] = CIMultiDict(
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in call.scope["headers"]
-        if name not in drop and not name.startswith(b"x-agentic-")
-    )
+    lines = [
+        b"%b: %b" % pair
+        for pair in call.scope["headers"]
+        if pair[0] not in drop and pair[0][:10] != b"x-agentic-"
+    ]
+    lines += [b"%b: %b" % pair for pair in (*order.pool.auth_headers, *call.trace_headers)]
     record = call.record
-    out.extend(order.pool.auth_headers)
-    out.extend(call.trace_headers)
-    out["accept-encoding"] = "identity"
-    out["x-request-id"] = record.request_id
-    out["x-agentic-pool"] = order.pool.slug
-    out["x-agentic-routing-version"] = str(order.version)
-    out["x-agentic-routing-digest"] = order.digest
-    out["x-agentic-dispatch-id"] = record.id
-    return out
+    made = (
+        f"accept-encoding: identity\r\nx-request-id: {record.request_id}\r\n"
+        f"x-agentic-pool: {order.pool.slug}\r\nx-agentic-routing-version: {order.version}\r\n"
+        f"x-agentic-routing-digest: {order.digest}\r\nx-agentic-dispatch-id: {record.id}"
+    )
+    lines.append(made.encode("latin-1"))
+    return _head(call.method, order.target, replica, lines, order.body)
+
+
+def _head(method: str, target: str, replica: Replica, lines: list[bytes], body: bytes) -> bytes:
+    endpoint = replica.endpoint
+    start = b"%b %b%b HTTP/1.1\r\nhost: %b\r\n" % (
+        method.encode(), endpoint.prefix, target.encode("latin-1"), endpoint.host_header,
+    )  # fmt: skip
+    length = b"content-length: %d\r\n\r\n" % len(body) if body or method not in ("GET", "HEAD") else b"\r\n"
+    return start + b"\r\n".join(lines) + b"\r\n" + length
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,199 +242,32 @@ async def ask(pool: Pool, method: str, target: str, body: bytes, *, replica: Rep
     chosen = replica or pool.choose()
     if chosen is None:
         raise _unreachable(pool, "its breaker is open")
-    headers = {**dict(pool.auth_headers), "content-type": "application/json", "accept-encoding": "identity"}
+    lines = [b"%b: %b" % pair for pair in pool.auth_headers]
+    lines += [b"content-type: application/json", b"accept-encoding: identity"]
     try:
         await pool.control.acquire(ASK_S)
     except Saturated:
         raise _full(pool) from None
     try:
         with chosen.call():
-            async with pool.session().request(
-                method, chosen.address(target), data=body or None, headers=headers,
-                timeout=aiohttp.ClientTimeout(total=ASK_S), allow_redirects=False,
-            ) as response:  # fmt: skip
-                answer = Answer(response.status, await response.read(), chosen.url)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        chosen.breaker.failed(_why(error))
-        raise _unreachable(pool, _why(error)) from None
+            async with asyncio.timeout(ASK_S):
+                status, raw = await _whole(chosen, _head(method, target, chosen, lines, body), body, pool)
+    except (NotReached, Silent, Cut, TimeoutError) as error:
+        chosen.breaker.failed(str(error) or "no answer in time")
+        raise _unreachable(pool, str(error) or "no answer in time") from None
     finally:
         pool.control.release()
     chosen.breaker.succeeded()
-    return answer
+    return Answer(status, raw, chosen.url)
 
 
-class Relay:
-    """Sends a pool's answer to the caller, and finds a true ending when the pool is lost in the middle."""
-
-    __slots__ = ("_call", "_held", "_mode", "_order", "_replica", "_streaming", "heard")
-
-    def __init__(self, call: Call, order: Order, replica: Replica) -> None:
-        self._call, self._order, self._replica = call, order, replica
-        self._mode: Mode = order.mode
-        self._held = bytearray()
-        self._streaming = False
-        #: Whether the pool sent its headers.
-        self.heard = False
-
-    async def answer(self, response: aiohttp.ClientResponse) -> None:
-        record = self._call.record
-        record.ttfb_ms = self._call.elapsed_ms()
-        headers = self._headers(response.headers)
-        if response.headers.get("content-type", "").startswith("text/event-stream"):
-            await self._stream(response, headers)
-        elif self._mode == "wait" and response.status == 200:
-            await self._wait(response, headers)
-        else:
-            await self._whole(response, headers)
-
-    async def _stream(self, response: aiohttp.ClientResponse, headers: Headers) -> None:
-        """SSE, chunk by chunk; an `error` event marks the run as failed."""
-        self._mode = "stream"
-        call = self._call
-        await call.start(response.status, headers)
-        tail = b""
-        async for chunk in self._chunks(response):
-            if b"event: error" in tail + chunk:
-                call.record.graph_failed = True
-            tail = chunk[-16:]
-            await call.chunk(chunk)
-        await call.finish()
-
-    async def _wait(self, response: aiohttp.ClientResponse, headers: Headers) -> None:
-        """Keep-alive newlines go out as they come, the JSON once it is whole (or too large to hold)."""
-        call, held = self._call, self._held
-        async for chunk in self._chunks(response):
-            if not held and chunk.isspace():
-                await self._heartbeat(response.status, headers, chunk)
-            elif self._streaming:
-                await call.chunk(chunk)
-            else:
-                held += chunk
-                if len(held) > HELD_BODY:
-                    await self._stop_holding(response.status, headers)
-        if held[:13].lstrip().startswith(b'{"__error__"'):
-            call.record.graph_failed = True
-        if call.started:
-            await call.finish(bytes(held))
-        else:
-            await self._send_whole(response.status, headers, bytes(held))
-
-    async def _heartbeat(self, status: int, headers: Headers, chunk: bytes) -> None:
-        if not self._call.started:
-            await self._call.start(status, headers)
-        await self._call.chunk(chunk)
-
-    async def _stop_holding(self, status: int, headers: Headers) -> None:
-        await self._heartbeat(status, headers, bytes(self._held))
-        self._held.clear()
-        self._streaming = True
-
-    async def _whole(self, response: aiohttp.ClientResponse, headers: Headers) -> None:
-        """Any other answer, error statuses of the pool included, unchanged."""
-        async for chunk in self._chunks(response):
-            if self._streaming:
-                await self._call.chunk(chunk)
-            else:
-                self._held += chunk
-                if len(self._held) > HELD_BODY:
-                    await self._stop_holding(response.status, headers)
-        if self._streaming:
-            await self._call.finish()
-        else:
-            await self._send_whole(response.status, headers, bytes(self._held))
-
-    async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
-        if status not in (204, 304):
-            headers.append((b"content-length", b"%d" % len(body)))
-        await self._call.start(status, headers)
-        await self._call.finish(body)
-
-    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """The body as it arrives; raises Lost."""
-        content, pool = response.content, self._order.pool
-        try:
-            while chunk := await content.readany():
-                yield chunk
-        except aiohttp.SocketTimeoutError:
-            raise Lost("timeout", f"pool {pool.slug} was silent for {pool.spec.idle_timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Lost("backend", f"pool {pool.slug} was lost: {_why(error)}") from None
-
-    async def lost(self, kind: Kind, message: str) -> None:
-        """End an answer that the pool will not end. Raises Problem where a plain status is still possible."""
-        call, record = self._call, self._call.record
-        record.error_kind, record.error = kind, message[:300]
-        if self._mode == "stream":
-            await self._end_stream(kind, message)
-        elif self._mode == "wait" and not self._streaming:
-            await self._end_wait(failed_run(kind, message))
-        elif call.started:
-            raise BrokenAnswer(message)  # bytes of a whole are out: only a cut connection is honest
-        elif self._order.safe:
-            status = 504 if kind == "timeout" else 503
-            raise Problem(status, message, kind=kind, code="POOL_LOST", retry_after=1)
-        else:
-            detail = f"{message}; it may have taken the request, so look before repeating it"
-            raise Problem(409, detail, kind=kind, code="OUTCOME_UNKNOWN")
-
-    async def _end_wait(self, body: bytes) -> None:
-        if self._call.started:
-            await self._call.finish(body)
-        else:
-            await self._send_whole(200, [(b"content-type", b"application/json"), *self._own_headers()], body)
-
-    async def _end_stream(self, kind: Kind, message: str) -> None:
-        if not self._call.started:
-            headers = [
-                (b"content-type", b"text/event-stream; charset=utf-8"),
-                (b"cache-control", b"no-store"),
-                (b"x-accel-buffering", b"no"),
-            ]
-            await self._call.start(200, headers + self._own_headers())
-        await self._call.finish(failed_stream(kind, message))
-
-    def _headers(self, given: CIMultiDictProxy[str]) -> Headers:
-        """The pool's headers without hop-by-hop, addresses made relative, and ours."""
-        headers: Headers = []
-        for name, value in given.items():
-            lower = name.lower()
-            if lower in _NOT_RETURNED:
-                continue
-            if lower == "content-location" or lower == "location":
-                value = self._relative(value)
-                if lower == "content-location":
-                    self._note_run(value)
-            headers.append((lower.encode("latin-1"), value.encode("latin-1")))
-        record = self._call.record
-        record.executed_pool = given.get("x-agentic-pool", "")
-        record.executed_graph_digest = given.get("x-agentic-graph-digest", "")
-        return headers + self._own_headers()
-
-    def _own_headers(self) -> Headers:
-        record = self._call.record
-        own = [
-            (b"x-request-id", record.request_id.encode("latin-1")),
-            (b"x-agentic-pool", record.pool.encode()),
-            (b"x-agentic-routing-version", b"%d" % record.routing_version),
-        ]
-        if record.run_id:
-            own.append((b"x-langsmith-run-id", record.run_id.encode()))
-        return own
-
-    def _relative(self, location: str) -> str:
-        base = self._replica.url.rstrip("/")
-        return location.removeprefix(base) if location.startswith(base) else location
-
-    def _note_run(self, location: str) -> None:
-        """`/threads/{t}/runs/{r}` or `/runs/{r}`."""
-        record = self._call.record
-        before, _, run = location.rpartition("/runs/")
-        record.run_id = run.partition("/")[0]
-        thread_id = before.removeprefix("/threads/") if before.startswith("/threads/") else ""
-        record.thread_id = thread_id or record.thread_id
-        if self._order.on_run is not None and record.run_id:
-            self._order.on_run(record.run_id, thread_id, self._order.pool.slug, self._replica.url)
-
-
-class BrokenAnswer(Exception):
-    """Part of an answer is out and the rest will not come; the connection must be cut."""
+async def _whole(replica: Replica, head: bytes, body: bytes, pool: Pool) -> tuple[int, bytes]:
+    connection = await replica.endpoint.connection(pool.spec.connect_timeout_s)
+    try:
+        await connection.begin(head, body, idle_s=ASK_S)
+        parts = []
+        while part := await connection.read():
+            parts.append(part)
+        return connection.status, b"".join(parts)
+    finally:
+        connection.release()

@@ -7,12 +7,13 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import msgspec
+
+from routing_app.dispatcher.upstream import Cut, NotReached, Silent
 
 if TYPE_CHECKING:
     from routing_app.dispatcher.asgi import Dispatcher
-    from routing_app.dispatcher.pool import Pool, PoolSet
+    from routing_app.dispatcher.pool import Pool, PoolSet, Replica
 
 VERSION = "0.1.0"
 _FLAGS = {"assistants": True, "crons": False, "langsmith": False}
@@ -54,10 +55,23 @@ class Readiness:
 async def _answers(pool: Pool) -> bool:
     """Whether any replica answers its public health path, with whatever status."""
     for replica in pool.replicas:
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with pool.session().get(replica.address("/ok"), timeout=aiohttp.ClientTimeout(total=1)):
-                return True
+        with contextlib.suppress(NotReached, Silent, Cut, TimeoutError):
+            async with asyncio.timeout(1):
+                await _heard(replica)
+            return True
     return False
+
+
+async def _heard(replica: Replica) -> None:
+    endpoint = replica.endpoint
+    connection = await endpoint.connection(1)
+    try:
+        head = b"GET %b/ok HTTP/1.1\r\nhost: %b\r\n\r\n" % (endpoint.prefix, endpoint.host_header)
+        await connection.begin(head, b"", idle_s=1)
+        while await connection.read():
+            pass
+    finally:
+        connection.release()
 
 
 def answer(dispatcher: Dispatcher, path: str) -> tuple[int, bytes]:

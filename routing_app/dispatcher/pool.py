@@ -13,17 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import aiohttp
-from yarl import URL
+from routing_app.dispatcher.upstream import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-#: Below the keep-alive of uvicorn (5 s): a POST never goes out on a connection the pool is just closing.
-IDLE_CONNECTION_S = 3.0
+    from routing_app.dispatcher.asgi_types import Headers
+
 #: Calls that do not hold a run (state, cancel, get): their own lane, so that a flooded pool can be cancelled.
 CONTROL_CONCURRENCY, CONTROL_QUEUE = 32, 128
-_URL_CACHE = 512
 
 
 class Saturated(Exception):
@@ -133,22 +131,13 @@ class Breaker:
 class Replica:
     """One address of a pool."""
 
-    __slots__ = ("active", "breaker", "url", "urls")
+    __slots__ = ("active", "breaker", "endpoint", "url")
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.breaker = Breaker()
         self.active = 0
-        self.urls: dict[str, URL] = {}
-
-    def address(self, target: str) -> URL:
-        """The absolute URL of `target` (normalised path and query, already encoded)."""
-        found = self.urls.get(target)
-        if found is None:
-            found = URL(self.url.rstrip("/") + target, encoded=True)
-            if len(self.urls) < _URL_CACHE:
-                self.urls[target] = found
-        return found
+        self.endpoint = Endpoint(url)
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -175,14 +164,13 @@ class PoolSpec:
 
 
 class Pool:
-    """Owns the session and slots of one pool for as long as a routing document names it."""
+    """Owns the connections and slots of one pool for as long as a routing document names it."""
 
     def __init__(self, spec: PoolSpec) -> None:
         self.spec = spec
         self.runs = Bulkhead(spec.concurrency, spec.queue)
         self.control = Bulkhead(CONTROL_CONCURRENCY, CONTROL_QUEUE)
         self.replicas: tuple[Replica, ...] = ()
-        self._session: aiohttp.ClientSession | None = None
         self.reconfigure(spec)
 
     @property
@@ -195,21 +183,7 @@ class Pool:
         self.runs.resize(spec.concurrency, spec.queue)
         known = {replica.url: replica for replica in self.replicas}
         self.replicas = tuple(known.get(url) or Replica(url) for url in spec.urls)
-        self.timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=spec.connect_timeout_s, sock_read=spec.idle_timeout_s
-        )
         self.auth_headers = _auth_headers(spec.secret)
-
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION_S),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
-                trust_env=False,
-            )
-        return self._session
 
     def choose(self, *, avoid: Replica | None = None) -> Replica | None:
         """The least-loaded replica whose breaker admits a call."""
@@ -243,13 +217,14 @@ class Pool:
             ],
         }
 
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+    def close(self) -> None:
+        for replica in self.replicas:
+            replica.endpoint.close()
 
 
-def _auth_headers(secret: str) -> Sequence[tuple[str, str]]:
-    return (("authorization", f"Bearer {secret}"), ("x-api-key", secret)) if secret else ()
+def _auth_headers(secret: str) -> Headers:
+    raw = secret.encode("latin-1", "replace")
+    return [(b"authorization", b"Bearer " + raw), (b"x-api-key", raw)] if raw else []
 
 
 class PoolSet:
@@ -277,10 +252,10 @@ class PoolSet:
     async def _retire(self, pool: Pool) -> None:
         while pool.runs.active or pool.control.active:  # noqa: ASYNC110 - rare, and nobody waits for it
             await asyncio.sleep(0.5)
-        await pool.close()
+        pool.close()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for task in list(self._retired):
             task.cancel()
         for pool in self.pools.values():
-            await pool.close()
+            pool.close()

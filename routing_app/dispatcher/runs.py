@@ -20,7 +20,8 @@ from routing_app.dispatcher.switchboard import (
 
 if TYPE_CHECKING:
     from routing_app.dispatcher.call import Call
-    from routing_app.dispatcher.forward import Answer, Mode
+    from routing_app.dispatcher.forward import Answer
+    from routing_app.dispatcher.relay import Mode
 
 STARTS: dict[str, Mode] = {"wait": "wait", "stream": "stream"}
 MAX_BATCH = 1_000

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from routing_app.dispatcher.body import RunBody
     from routing_app.dispatcher.call import Call
     from routing_app.dispatcher.directory import ThreadDirectory
-    from routing_app.dispatcher.forward import Mode
     from routing_app.dispatcher.pool import Pool
+    from routing_app.dispatcher.relay import Mode
     from routing_app.dispatcher.table import RoutingTable, Target
 
 _REMEMBERED = 50_000

@@ -24,7 +24,7 @@ from routing_app.dispatcher.switchboard import (
 
 if TYPE_CHECKING:
     from routing_app.dispatcher.call import Call
-    from routing_app.dispatcher.forward import Mode
+    from routing_app.dispatcher.relay import Mode
     from routing_app.dispatcher.table import Target
 
 #: How many threads a search brings up to date before it filters by status.

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,12 +22,14 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+def folder() -> Iterator[Callable[[str], Path]]:
     """Makes data folders by name; their servers are stopped after the test."""
     made: list[Path] = []
+    # Not pytest's own folder: another run of pytest would close it to the database's user.
+    home = tempfile.TemporaryDirectory(prefix="pg-test-")
 
     def make(name: str) -> Path:
-        made.append(tmp_path / name)
+        made.append(Path(home.name) / name)
         return made[-1]
 
     yield make
@@ -35,6 +38,7 @@ def folder(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         short = pg.socket_folder((path / "pg").resolve())
         if short.name != "pg" and short.exists():
             short.rmdir()
+    home.cleanup()
 
 
 def answer(url: str) -> int:

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
+from contract.registry import GRAPHS
 from registry_app.audit import Actor
 from registry_app.services import create_api_key
 from registry_app.sync import sync_registry
@@ -30,6 +31,14 @@ def pools(db: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     sync_registry()
     draft.ensure_pools(URLS)
     return dict(URLS)
+
+
+@pytest.fixture
+def email_graphs(pools: dict[str, str]) -> list[str]:
+    """What EMAIL lists at first, without its canary; grows with the registry."""
+    return [
+        spec.assistant_id for spec in GRAPHS if spec.pool == "EMAIL" and spec.assistant_id != "probe_email"
+    ]
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from typing_extensions import TypedDict
-
 from fleet.kit.llm import ask
 from fleet.kit.prompts import Prompt, answer_object, choice, share, text, texts
 from fleet.kit.state import ModelFacts, Update
@@ -35,6 +33,11 @@ class EmailState(ModelFacts, total=False):
     offer: dict[str, Any]
     sender: dict[str, Any]
     tone: str
+    #: Mails of ours that went before, oldest first.
+    previous: list[dict[str, Any]]
+    #: The mail to answer, and what may be said in answer.
+    message: dict[str, Any]
+    answers: list[str]
     draft: dict[str, str]
     critique: dict[str, Any]
     refined: bool
@@ -52,23 +55,17 @@ class EmailOutput(ModelFacts, total=False):
     refined: bool
 
 
-class EmailFacts(TypedDict):
-    """The facts a model may use in a letter."""
-
-    contact: dict[str, Any]
-    company: dict[str, Any]
-    offer: dict[str, Any]
-    sender: dict[str, Any]
-    tone: str
-
-
-def letter_facts(state: EmailState) -> EmailFacts:
+def letter_facts(state: EmailState) -> dict[str, Any]:
+    """All a letter may be based on: writer, critic and editor see the same."""
     return {
         "contact": state.get("contact") or {},
         "company": state.get("company") or {},
         "offer": state.get("offer") or {},
         "sender": state.get("sender") or {},
         "tone": state.get("tone") or "friendly",
+        "previous": state.get("previous") or [],
+        "message": state.get("message") or {},
+        "answers": state.get("answers") or [],
     }
 
 

@@ -15,6 +15,6 @@ def rule_for(task: str) -> Rule | None:
 
 @lru_cache(maxsize=1)
 def _rules() -> Mapping[str, Rule]:
-    from fleet.kit.rules import companies, github, letters
+    from fleet.kit.rules import companies, github, leads, letters, replies, texts
 
-    return {**letters.RULES, **companies.RULES, **github.RULES}
+    return {**letters.RULES, **companies.RULES, **github.RULES, **replies.RULES, **leads.RULES, **texts.RULES}

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
@@ -47,7 +46,7 @@ class Command(BaseCommand):
         self.stdout.write(f"routing revision {revision.version} is live")
 
     def _keys(self, environment: env.Environment, made: dict[str, str]) -> None:
-        path = settings.DATA_DIR / "api-key"
+        path = environment.data_dir / "api-key"
         try:
             ensure_api_key(bootstrap.api_key_of_file(environment.platform_api_key, path), name="bootstrap")
             ensure_api_key(made["INGEST_KEY"], name="pools", scopes=("ingest",))

@@ -1,0 +1,416 @@
+"""CPU per request and added latency of the dispatcher, beside nginx in the same run, on loopback.
+
+    .venv/bin/python bench/dispatcher_bench.py [--seconds 2] [--rounds 5]
+
+Both fronts proxy the same 1 KB `POST /runs/wait` to the same upstream, one process each. The dispatcher does all
+it does in service: keys, shape check, route, breaker, trace headers, a dispatch record in PostgreSQL per request.
+CPU is the front's own (user + system, from /proc); ratios are what to look at, the machine is shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httptools
+import psycopg
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from contract.routing_document import canonical_bytes, digest  # noqa: E402
+from contract.shapes import SHAPES  # noqa: E402
+from platform_site import pg  # noqa: E402
+from registry_app.keyring import KeyFacts, KeyRing, hash_key  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEY = "bench-key-0123456789-0123456789-0123456789"
+DATABASE = "dispatcher_bench"
+TICK = os.sysconf("SC_CLK_TCK")
+ANSWER = json.dumps({"x": 2, "pad": "y" * 1000}).encode()
+BODY = json.dumps(
+    {"assistant_id": "probe_email", "input": {"x": 1}, "metadata": {"pad": "x" * 900}}, separators=(",", ":")
+).encode()
+
+
+# -- the upstream: as little as can answer HTTP ---------------------------------------------------------------
+
+
+class UpstreamProtocol(asyncio.Protocol):
+    """Answers every request with 1 KB of JSON, `/runs/stream` with two events."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.parser = httptools.HttpRequestParser(self)
+        self.url = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self.url = url
+
+    def on_message_complete(self) -> None:
+        run = "/threads/11111111-1111-4111-8111-111111111111/runs/22222222-2222-4222-8222-222222222222"
+        head = (
+            f"HTTP/1.1 200 OK\r\ncontent-location: {run}\r\nlocation: {run}/join\r\nx-agentic-pool: EMAIL\r\n"
+        )
+        if self.url.endswith(b"stream"):
+            events = b"event: metadata\r\ndata: {}\r\n\r\nevent: values\r\ndata: {}\r\n\r\n"
+            head += f"content-type: text/event-stream\r\ncontent-length: {len(events)}\r\n\r\n"
+            answer = head.encode() + events
+        else:
+            head += f"content-type: application/json\r\ncontent-length: {len(ANSWER)}\r\n\r\n"
+            answer = head.encode() + ANSWER
+        assert isinstance(self.transport, asyncio.Transport)
+        self.transport.write(answer)
+
+
+async def serve_upstream(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(UpstreamProtocol, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+# -- the load -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Load:
+    """What one measurement saw."""
+
+    latencies: list[float] = field(default_factory=list)
+    bad: int = 0
+
+
+class Client(asyncio.Protocol):
+    """One connection that sends the next request as soon as the last was answered."""
+
+    def __init__(self, load: Load, request: bytes, until: float, done: asyncio.Future[None]) -> None:
+        self.load, self.request, self.until, self.done = load, request, until, done
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._send()
+
+    def _send(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.first = 0.0
+        self.sent_at = time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        now = time.perf_counter()
+        self.load.latencies.append(now - self.sent_at)
+        self.load.bad += self.parser.get_status_code() != 200
+        if now < self.until:
+            self._send()
+        elif not self.done.done():
+            self.done.set_result(None)
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(f"the front closed the connection: {exc}"))
+
+
+async def drive(port: int, connections: int, seconds: float, path: str = "/runs/wait") -> Load:
+    request = (
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {KEY}\r\n"
+        f"content-type: application/json\r\naccept: */*\r\nuser-agent: bench\r\ncontent-length: {len(BODY)}\r\n\r\n"
+    ).encode() + BODY
+    load, until = Load(), time.perf_counter() + seconds
+    loop = asyncio.get_running_loop()
+    dones = [loop.create_future() for _ in range(connections)]
+    for done in dones:
+        await loop.create_connection(lambda done=done: Client(load, request, until, done), "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.gather(*dones)
+    return load
+
+
+# -- the fronts -----------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(*command: str, env: dict[str, str] | None = None) -> Iterator[int]:
+    """A child process; its pid. Ended with its group."""
+    child = subprocess.Popen(command, env=env, cwd=ROOT, start_new_session=True)
+    try:
+        yield child.pid
+    finally:
+        os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def wait_ready(port: int, path: str = "/ok", seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as connection:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+                if b" 200 " in connection.recv(100):
+                    return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise SystemExit(f"nothing answers on port {port}")
+
+
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  upstream pool {{ server 127.0.0.1:{upstream}; keepalive 64; }}
+  server {{
+    listen 127.0.0.1:{port}; keepalive_requests 10000000;
+    location / {{ proxy_pass http://pool; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, upstream: int) -> Iterator[tuple[int, list[int]]]:
+    port = free_port()
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, upstream=upstream, port=port))
+    if os.getuid() == 0:
+        config.write_text("user root;" + config.read_text())
+    with process("nginx", "-c", str(config), "-p", str(folder), "-e", str(folder / "error.log")) as pid:
+        wait_ready(port)
+        yield port, [pid, *children(pid)]
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@contextmanager
+def dispatcher(folder: Path, upstream: int, database_url: str) -> Iterator[tuple[int, list[int]]]:
+    write_live(folder, upstream)
+    port = free_port()
+    env = {
+        **os.environ, "DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(folder), "EMAIL_WORKER_SECRET": "s" * 40,
+    }  # fmt: skip
+    command = (
+        sys.executable, "-m", "uvicorn", "routing_app.dispatcher.main:app", "--host", "127.0.0.1", "--port", str(port),
+        "--no-access-log", "--log-level", "warning",
+    )  # fmt: skip
+    with process(*command, env=env) as pid:
+        wait_ready(port)
+        yield port, [pid]
+
+
+def write_live(folder: Path, upstream: int) -> None:
+    """The last good document and keys, as a dispatcher would find them on disk."""
+    limits = {
+        "concurrency": 64,
+        "queue": 128,
+        "connect_timeout_s": 2,
+        "idle_timeout_s": 60,
+        "total_timeout_s": 600,
+    }
+
+    def route(slug: str, assistants: list[str]) -> dict[str, object]:
+        url = f"http://127.0.0.1:{upstream}"
+        return {
+            "prefix": slug, "url": url, "urls": [url], "secret_env": f"{slug}_WORKER_SECRET",
+            "assistants": assistants, "limits": limits,
+        }  # fmt: skip
+
+    graph = {
+        "pool": "EMAIL", "enabled": True, "reason": "", "resumable": True, "input_schema": SHAPES["probe"],
+        "graph_digest": "", "sampling": None, "timeout_s": None,
+    }  # fmt: skip
+    document = {
+        "schema": 1, "version": 1, "digest": "", "published_at": "2026-11-22T00:00:00+00:00",
+        "routes": [route("EMAIL", ["probe_email"])], "core": route("CORE", []), "graphs": {"probe_email": graph},
+        "sampling": {"default": 1.0},
+    }  # fmt: skip
+    document["digest"] = digest(document)
+    live = folder / "live"
+    live.mkdir(parents=True, exist_ok=True)
+    (live / "routing.json").write_bytes(canonical_bytes(document))
+    (live / "keys.json").write_bytes(KeyRing([bench_key()]).to_json())
+
+
+def bench_key() -> KeyFacts:
+    return KeyFacts(hash_key(KEY), KEY[:8], "bench", frozenset({"*"}))
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """A migrated database of its own, with the bench's key in it; dropped at the end."""
+    server = os.environ.get("DATABASE_URL") or pg.ensure(ROOT / ".data")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {DATABASE}")
+    url = psycopg.conninfo.make_conninfo(server, dbname=DATABASE)
+    as_url = server.replace("/postgres?", f"/{DATABASE}?")
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "-v", "0"],
+        cwd=ROOT,
+        check=True,
+        env={**os.environ, "DATABASE_URL": as_url},
+    )
+    key = bench_key()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO registry_app_apikey "
+            "(name, prefix, key_hash, scopes, project, trusted_tracing, created_at, created_by) "
+            "VALUES (%s, %s, %s, '{*}', '', true, now(), '')",
+            (key.name, key.prefix, key.key_hash),
+        )
+    try:
+        yield url
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+
+
+# -- measuring ------------------------------------------------------------------------------------------------
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def rss_mb(pids: list[int]) -> float:
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@dataclass
+class Figures:
+    name: str
+    cpu_us: float
+    per_second: float
+    p50_one_us: float
+    first_event_us: float
+    rss: float
+    bad: int
+
+
+async def measure(name: str, port: int, pids: list[int], seconds: float) -> Figures:
+    """One round: 16 connections for `seconds`, then one connection, then one that streams."""
+    before, began = cpu_seconds(pids), time.perf_counter()
+    many = await drive(port, 16, seconds)
+    cpu, took = cpu_seconds(pids) - before, time.perf_counter() - began
+    one = await drive(port, 1, seconds / 2)
+    stream = await drive(port, 1, seconds / 4, "/runs/stream")
+    return Figures(
+        name=name,
+        cpu_us=cpu / len(many.latencies) * 1e6,
+        per_second=len(many.latencies) / took,
+        p50_one_us=statistics.median(one.latencies) * 1e6,
+        first_event_us=statistics.median(stream.latencies) * 1e6,
+        rss=rss_mb(pids),
+        bad=many.bad + one.bad + stream.bad,
+    )
+
+
+async def rounds(fronts: list[tuple[str, int, list[int]]], count: int, seconds: float) -> list[Figures]:
+    """Fronts in turn, round by round, so that a noisy neighbour troubles all alike; medians over the rounds."""
+    seen: dict[str, list[Figures]] = {name: [] for name, _, _ in fronts}
+    for _, port, _ in fronts:
+        await drive(port, 16, 0.5)
+    for _ in range(count):
+        for name, port, pids in fronts:
+            seen[name].append(await measure(name, port, pids, seconds))
+    return [_median(figures) for figures in seen.values()]
+
+
+def _median(figures: list[Figures]) -> Figures:
+    def middle(name: str) -> float:
+        return statistics.median(getattr(one, name) for one in figures)
+
+    measured = ("cpu_us", "per_second", "p50_one_us", "first_event_us", "rss")
+    return Figures(figures[0].name, *(middle(name) for name in measured), bad=sum(one.bad for one in figures))
+
+
+def show(figures: list[Figures]) -> None:
+    direct = figures[0]
+    base = next((one.cpu_us for one in figures if one.name == "nginx"), None)
+    print(
+        f"{'front':<12}{'CPU µs/req':>11}{'× nginx':>9}{'req/s @16':>11}{'added p50 µs @1':>17}{'added SSE µs':>14}{'RSS MB':>8}{'bad':>5}"
+    )
+    for one in figures:
+        ratio = f"{one.cpu_us / base:.1f}" if base and one is not direct else "–"
+        print(
+            f"{one.name:<12}{one.cpu_us:>11.0f}{ratio:>9}{one.per_second:>11.0f}"
+            f"{one.p50_one_us - direct.p50_one_us:>17.0f}{one.first_event_us - direct.first_event_us:>14.0f}"
+            f"{one.rss:>8.0f}{one.bad:>5}"
+        )
+
+
+async def run(seconds: float, count: int) -> None:
+    upstream = free_port()
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
+        url = stack.enter_context(database())
+        upstream_pid = stack.enter_context(
+            process(sys.executable, str(Path(__file__)), "--upstream", str(upstream))
+        )
+        wait_ready(upstream)
+        fronts = [("direct", upstream, [upstream_pid])]
+        if shutil.which("nginx"):
+            fronts.append(("nginx", *stack.enter_context(nginx(folder, upstream))))
+        else:
+            print("skipped: nginx is not on PATH, so there is no ratio")
+        fronts.append(("dispatcher", *stack.enter_context(dispatcher(folder, upstream, url))))
+        show(await rounds(fronts, count, seconds))
+        with psycopg.connect(url) as connection:
+            row = connection.execute("SELECT count(*) FROM routing_app_dispatchrecord").fetchone()
+        print(f"dispatch records stored: {row[0] if row else 0}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one round at 16 connections")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.upstream:
+        asyncio.run(serve_upstream(options.upstream))
+    else:
+        asyncio.run(run(options.seconds, options.rounds))
+
+
+if __name__ == "__main__":
+    main()

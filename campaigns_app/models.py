@@ -1,0 +1,271 @@
+"""Durable campaigns: who is enrolled in which sequence, what was written for them, what went out, what came back.
+
+State lives in rows, never in a process: an enrollment sleeps as a row with `due_at`, a touch is both the record of
+what a graph wrote (`langsmith_run_id`) and the outbox entry of the one mail it may become.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Lower
+
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def working_days() -> list[int]:
+    return [0, 1, 2, 3, 4]
+
+
+class Mailbox(models.Model):
+    """An address mails are sent from. Its row is the lock under which the throttle is counted, so it is exact."""
+
+    address = models.EmailField(unique=True)
+    display_name = models.CharField(max_length=120, blank=True)
+    daily_limit = models.PositiveIntegerField(
+        default=40, help_text="Most mails in any 24 hours, over all campaigns."
+    )
+
+    class Meta:
+        verbose_name_plural = "mailboxes"
+
+    def __str__(self) -> str:
+        return self.address
+
+
+class Campaign(models.Model):
+    class Status(models.TextChoices):
+        DRAFT = "draft"
+        ACTIVE = "active"
+        PAUSED = "paused"
+        STOPPED = "stopped"
+
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(unique=True)
+    status = models.CharField(max_length=12, choices=Status, default=Status.DRAFT)
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.PROTECT, related_name="campaigns")
+    product = models.CharField(
+        max_length=200, blank=True, help_text="What is offered; given to the graph that writes."
+    )
+    goal = models.CharField(max_length=200, blank=True)
+    timezone = models.CharField(
+        max_length=64, default="UTC", help_text="For contacts without their own zone."
+    )
+    weekdays = ArrayField(models.PositiveSmallIntegerField(), default=working_days, help_text="0 = Monday.")
+    window_start = models.TimeField(default=dt.time(9, 0))
+    window_end = models.TimeField(default=dt.time(17, 0))
+    daily_limit = models.PositiveIntegerField(
+        default=200, help_text="Most mails of this campaign in any 24 hours."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(window_start__lt=models.F("window_end")),
+                name="campaign_window_opens_before_it_closes",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        if not self.weekdays or any(day not in range(7) for day in self.weekdays):
+            raise ValidationError({"weekdays": "Name at least one weekday, 0 (Monday) to 6 (Sunday)."})
+
+
+class Step(models.Model):
+    """One mail of the sequence: which graph writes it and how long after the step before."""
+
+    class Unit(models.TextChoices):
+        HOURS = "hours"
+        BUSINESS_DAYS = "business_days", "business days"
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField(validators=[MaxValueValidator(99)])
+    assistant_id = models.CharField(max_length=100, default="email_compose")
+    delay = models.PositiveIntegerField(default=3, validators=[MaxValueValidator(8_760)])
+    delay_unit = models.CharField(max_length=16, choices=Unit, default=Unit.BUSINESS_DAYS)
+    same_thread = models.BooleanField(
+        default=True, help_text="Answer the mail before instead of a new subject."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["campaign", "position"], name="one_step_per_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.campaign} step {self.position + 1}"
+
+
+class Contact(models.Model):
+    email = models.EmailField()
+    name = models.CharField(max_length=200)
+    title = models.CharField(max_length=200, blank=True)
+    company = models.CharField(max_length=200, blank=True)
+    timezone = models.CharField(max_length=64, blank=True)
+    notes = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(Lower("email"), name="one_contact_per_address")]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.company}" if self.company else self.name
+
+
+class Enrollment(models.Model):
+    """A contact's place in a sequence. `due_at` is the timer; a claim moves it into the future (the lease)."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        PAUSED = "paused"
+        PARKED = "parked"
+        FINISHED = "finished"
+        REPLIED = "replied"
+        UNSUBSCRIBED = "unsubscribed"
+        BOUNCED = "bounced"
+        STOPPED = "stopped"
+        FAILED = "failed"
+
+    #: Nothing goes out in these states, whatever else is due.
+    ENDED: ClassVar = (
+        Status.FINISHED,
+        Status.REPLIED,
+        Status.UNSUBSCRIBED,
+        Status.BOUNCED,
+        Status.STOPPED,
+        Status.FAILED,
+    )
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="enrollments")
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="enrollments")
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    position = models.PositiveSmallIntegerField(default=0, help_text="The next step to take.")
+    due_at = models.DateTimeField()
+    claimed_by = models.CharField(max_length=100, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0, validators=[MinValueValidator(0)])
+    last_error = models.TextField(blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["campaign", "contact"], name="one_enrollment_per_contact")
+        ]
+        indexes: ClassVar = [
+            # Sleeping rows cost nothing: the claim reads this index from its low end and stops at now().
+            models.Index(fields=["due_at"], name="enrollment_due", condition=models.Q(status="active")),
+            models.Index(fields=["campaign", "status"], name="enrollment_by_campaign"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.contact} in {self.campaign}"
+
+
+class Touch(models.Model):
+    """What one step became for one contact: the written mail, its run, and its way through the outbox."""
+
+    class Status(models.TextChoices):
+        COMPOSED = "composed"
+        SENDING = "sending"
+        SENT = "sent"
+        #: The connection was lost after the mail was handed over: it may have gone out. Never resent by itself.
+        UNKNOWN = "unknown"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    enrollment = models.ForeignKey(Enrollment, on_delete=models.CASCADE, related_name="touches")
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="touches")
+    variant = models.CharField(max_length=20, default="A")
+    key = models.CharField(
+        max_length=64, unique=True, help_text="Digest of campaign, contact, step, variant."
+    )
+    message_id = models.CharField(max_length=120, unique=True)
+    status = models.CharField(max_length=12, choices=Status, default=Status.COMPOSED)
+    subject = models.CharField(max_length=300)
+    body = models.TextField()
+    langsmith_run_id = models.CharField(max_length=36, db_index=True)
+    thread_id = models.CharField(max_length=36, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    pool = models.CharField(max_length=40, blank=True)
+    routing_version = models.PositiveIntegerField(null=True, blank=True)
+    composed_at = models.DateTimeField(auto_now_add=True)
+    sending_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    promise = models.JSONField(
+        default=dict, blank=True, help_text="The window and limits in force when the send was committed."
+    )
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["composed_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["enrollment", "step", "variant"], name="one_touch_per_step")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["sent_at"], name="touch_sent", condition=models.Q(sent_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} to {self.enrollment.contact}"
+
+
+class Suppression(models.Model):
+    """An address nothing may be sent to. Looked up inside the transaction that commits a send."""
+
+    class Reason(models.TextChoices):
+        UNSUBSCRIBED = "unsubscribed"
+        BOUNCED = "bounced"
+        COMPLAINT = "complaint"
+        MANUAL = "manual"
+
+    email = models.EmailField()
+    reason = models.CharField(max_length=16, choices=Reason)
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(Lower("email"), name="one_suppression_per_address")]
+
+    def __str__(self) -> str:
+        return f"{self.email} ({self.reason})"
+
+
+class InboundEvent(models.Model):
+    """A reply, bounce, unsubscribe or out-of-office, once per source event however often it is delivered."""
+
+    class Kind(models.TextChoices):
+        REPLY = "reply"
+        OUT_OF_OFFICE = "out_of_office", "out of office"
+        HARD_BOUNCE = "hard_bounce", "hard bounce"
+        SOFT_BOUNCE = "soft_bounce", "soft bounce"
+        UNSUBSCRIBE = "unsubscribe"
+        DELIVERED = "delivered"
+
+    source_event_id = models.CharField(max_length=200, unique=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    touch = models.ForeignKey(Touch, on_delete=models.CASCADE, related_name="events")
+    text = models.TextField(blank=True)
+    return_date = models.DateField(null=True, blank=True)
+    actor = models.CharField(
+        max_length=150, blank=True, help_text="The person who recorded it, when one did."
+    )
+    received_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["received_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.touch}"

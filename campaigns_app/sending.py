@@ -1,0 +1,107 @@
+"""Hand one mail to the mail server and say what is known about it afterwards."""
+
+from __future__ import annotations
+
+import enum
+import smtplib
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core import signing
+from django.core.mail import EmailMessage, get_connection
+
+from campaigns_app.models import Touch
+
+UNSUBSCRIBE_SALT = "campaigns.unsubscribe"
+
+
+class Kind(enum.Enum):
+    SENT = "sent"
+    #: The server said no for good; nothing went out.
+    REFUSED = "refused"
+    #: Nothing went out, trying again later is safe.
+    LATER = "later"
+    #: The connection was lost after the mail was handed over.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    kind: Kind
+    detail: str = ""
+
+
+def hand_over(touch: Touch) -> Outcome:
+    """Send the mail of a touch that is committed to be sent.
+
+    Opening the connection comes first and apart: while it fails, provably nothing was handed over.
+    """
+    connection = get_connection()
+    try:
+        connection.open()
+    except (OSError, smtplib.SMTPException) as error:
+        return Outcome(Kind.LATER, f"the mail server could not be reached: {error}")
+    try:
+        connection.send_messages([message_of(touch)])
+    except smtplib.SMTPRecipientsRefused as error:
+        return refusal(next(iter(error.recipients.values()), (0, b""))[0], error)
+    except smtplib.SMTPResponseException as error:
+        return refusal(error.smtp_code, error)
+    except (OSError, smtplib.SMTPException) as error:
+        return Outcome(Kind.UNKNOWN, f"the connection to the mail server was lost: {error}")
+    finally:
+        close_quietly(connection)
+    return Outcome(Kind.SENT)
+
+
+def refusal(code: int, error: Exception) -> Outcome:
+    """4xx: the server asks to come back later. 5xx: it will never take this mail."""
+    return Outcome(Kind.LATER if 400 <= code < 500 else Kind.REFUSED, f"the mail server answered {error}")
+
+
+def close_quietly(connection: object) -> None:
+    """A failing QUIT after the server took the mail changes nothing about the mail."""
+    try:
+        connection.close()  # type: ignore[attr-defined]
+    except (OSError, smtplib.SMTPException):
+        return
+
+
+def message_of(touch: Touch) -> EmailMessage:
+    enrollment = touch.enrollment
+    mailbox = enrollment.campaign.mailbox
+    link = unsubscribe_url(touch)
+    headers = {
+        "Message-ID": touch.message_id,
+        "List-Unsubscribe": f"<{link}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    if touch.step.same_thread and (earlier := previous_message_ids(touch)):
+        headers["In-Reply-To"] = earlier[-1]
+        headers["References"] = " ".join(earlier)
+    sender = f'"{mailbox.display_name}" <{mailbox.address}>' if mailbox.display_name else mailbox.address
+    return EmailMessage(
+        subject=touch.subject,
+        body=f"{touch.body}\n\n--\nTo hear no more from us: {link}\n",
+        from_email=sender,
+        to=[enrollment.contact.email],
+        headers=headers,
+    )
+
+
+def previous_message_ids(touch: Touch) -> list[str]:
+    return list(
+        touch.enrollment.touches.filter(status=Touch.Status.SENT, step__position__lt=touch.step.position)
+        .order_by("step__position")
+        .values_list("message_id", flat=True)
+    )
+
+
+def unsubscribe_url(touch: Touch) -> str:
+    token = signing.dumps(str(touch.pk), salt=UNSUBSCRIBE_SALT)
+    return f"{settings.PUBLIC_URL}/campaigns/unsubscribe/{token}/"
+
+
+def touch_id_of(token: str) -> str:
+    """The touch an unsubscribe token was made for. Raises django.core.signing.BadSignature."""
+    return str(signing.loads(token, salt=UNSUBSCRIBE_SALT))

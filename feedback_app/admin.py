@@ -1,0 +1,85 @@
+"""Feedback in the admin: machine-made rows are read, not edited; actions take back and send again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+
+from feedback_app import services
+from feedback_app.models import Delivery, Feedback, FeedbackEvent, FeedbackKey
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+
+class ReadOnly:
+    """No add, no change, no delete by hand."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(FeedbackKey)
+class FeedbackKeyAdmin(admin.ModelAdmin):
+    list_display = ("key", "kind", "minimum", "maximum", "direction", "description")
+    search_fields = ("key", "description")
+
+
+class HistoryInline(ReadOnly, admin.TabularInline):
+    model = FeedbackEvent
+    fields = ("at", "action", "rater", "before", "after")
+    readonly_fields = fields
+    extra = 0
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("key", "score", "source", "rater", "run_id", "assistant_id", "created_at", "retracted_at")
+    list_filter = ("source", "key")
+    search_fields = ("=run_id", "=key", "=source_event_id")
+    show_full_result_count = False
+    inlines = (HistoryInline,)
+    actions = ("retract",)
+
+    @admin.action(description="Retract the chosen feedback", permissions=["retract"])
+    def retract(self, request: HttpRequest, queryset: QuerySet[Feedback]) -> None:
+        rater = f"user:{request.user.get_username()}"
+        done = sum(services.retract_feedback(feedback_id=one.pk, actor=rater) for one in queryset)
+        messages.success(request, f"{done} retracted.")
+
+    def has_retract_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("feedback_app.change_feedback")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = (
+        "id",
+        "feedback",
+        "state",
+        "attempts",
+        "endpoint",
+        "created_at",
+        "next_try_at",
+        "last_error",
+    )
+    list_filter = ("state",)
+    list_select_related = ("feedback",)
+    show_full_result_count = False
+    actions = ("send_again",)
+
+    @admin.action(description="Send the chosen dead letters again", permissions=["resend"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        done = sum(services.resend(delivery_id=one.pk) for one in queryset)
+        messages.success(request, f"{done} sent again; what is no dead letter was left alone.")
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("feedback_app.change_delivery")

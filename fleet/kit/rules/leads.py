@@ -1,0 +1,74 @@
+"""Offline rules that rate a lead: fit by the profile, authority by the role, timing and reachability by what is known."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from fleet.kit.rules.companies import judge
+from fleet.kit.text import clean, clean_list, section
+
+if TYPE_CHECKING:
+    from fleet.kit.rules import Rule
+
+_DECIDES = re.compile(
+    r"\b(?:ceo|cto|coo|cro|cmo|cfo|cio|chief|founder|owner|partner|president|vp|vice president|head|director)\b",
+    re.IGNORECASE,
+)
+_CHAMPIONS = re.compile(r"\b(?:lead|manager|principal|staff|senior|architect)\b", re.IGNORECASE)
+_URGENT = re.compile(
+    r"\b(?:hir(?:ing|es?)|open roles?|roles? (?:is|are) open|rais(?:ed|ing)|funding|series [a-e]|launch|opened|migrat|replac"
+    r"|new (?:ceo|cto|cro|head|office)|expan|visited|replied|requested|asked|demo|trial)",
+    re.IGNORECASE,
+)
+_SHARED = re.compile(r"^(?:info|contact|hello|sales|office|support|admin|noreply|no-reply)@", re.IGNORECASE)
+_FIT = {"fit": 1.0, "needs_evidence": 0.4, "not_fit": 0.0}
+
+
+def rate(facts: dict[str, Any]) -> dict[str, Any]:
+    company, contact = section(facts.get("company")), section(facts.get("contact"))
+    verdict = judge({"company": company, "profile": section(facts.get("profile"))})
+    role, address = clean(contact.get("role"), 120), clean(contact.get("email"), 320)
+    urgent = _urgent(facts)
+    fit = _FIT[verdict["verdict"]]
+    authority = 1.0 if _DECIDES.search(role) else 0.6 if _CHAMPIONS.search(role) else 0.2 if role else 0.0
+    timing = min(1.0, 0.5 * len(urgent))
+    reachability = 0.0 if "@" not in address else 0.3 if _SHARED.match(address) else 1.0
+    reasons = [
+        f"fit: {verdict['reasons'][0]}",
+        f"authority: {role or 'no role known'}",
+        f"timing: {urgent[0] if urgent else 'no signal'}",
+        f"reachability: {'no address' if not reachability else 'a shared address' if reachability < 1 else 'a personal address'}",
+    ]
+    parts = {"fit": fit, "authority": authority, "timing": timing, "reachability": reachability}
+    return {**parts, "reasons": [reason[:400] for reason in reasons]}
+
+
+def next_step(facts: dict[str, Any]) -> dict[str, Any]:
+    name = clean(section(facts.get("contact")).get("name"), 80) or "the contact"
+    urgent = _urgent(facts)
+    return {
+        "next_step": f"write to {name} today and offer a call this week",
+        "open_with": urgent[0] if urgent else "",
+    }
+
+
+def gaps(facts: dict[str, Any]) -> dict[str, Any]:
+    parts = section(facts.get("parts"))
+    advice = {
+        "fit": "find out what decides the fit: industry, size and what they build",
+        "authority": "find who decides, or a champion near them",
+        "timing": "wait for a signal: a role opened, a launch, a visit, funding",
+        "reachability": "find a personal e-mail address",
+    }
+    weak = sorted((part for part in advice if parts.get(part, 0) < 1), key=lambda part: parts.get(part, 0))
+    return {"gaps": [advice[part] for part in weak]}
+
+
+def _urgent(facts: dict[str, Any]) -> list[str]:
+    company = section(facts.get("company"))
+    known = [*clean_list(company.get("facts") or []), *clean_list(facts.get("signals") or [])]
+    return [line for line in known if _URGENT.search(line)]
+
+
+RULES: dict[str, Rule] = {"score_lead.rate": rate, "score_lead.next": next_step, "score_lead.gaps": gaps}

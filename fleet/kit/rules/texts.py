@@ -1,0 +1,178 @@
+"""Offline rules that read company texts: technologies by name, intent towards AI by phrase, each with its sentence."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from fleet.kit.text import clean, section
+
+if TYPE_CHECKING:
+    from fleet.kit.rules import Rule
+
+TECHNOLOGIES: dict[str, tuple[str, ...]] = {
+    "language": (
+        "Python",
+        "TypeScript",
+        "JavaScript",
+        "Java",
+        "Kotlin",
+        "Rust",
+        "Ruby",
+        "PHP",
+        "Scala",
+        "Elixir",
+        "C++",
+        "C#",
+        "SQL",
+    ),
+    "framework": (
+        "Django",
+        "FastAPI",
+        "Flask",
+        "React",
+        "Next.js",
+        "Vue",
+        "Angular",
+        "Rails",
+        "Spring Boot",
+        "Node.js",
+        ".NET",
+    ),
+    "database": (
+        "PostgreSQL",
+        "Postgres",
+        "MySQL",
+        "MongoDB",
+        "Redis",
+        "Cassandra",
+        "DynamoDB",
+        "ClickHouse",
+        "Elasticsearch",
+    ),
+    "cloud": ("AWS", "Azure", "GCP", "Google Cloud", "Kubernetes", "Docker", "Terraform", "Cloudflare"),
+    "data": (
+        "Snowflake",
+        "BigQuery",
+        "Databricks",
+        "Kafka",
+        "Airflow",
+        "dbt",
+        "Apache Spark",
+        "Redshift",
+        "Fivetran",
+    ),
+    "ai": (
+        "LangGraph",
+        "LangChain",
+        "PyTorch",
+        "TensorFlow",
+        "OpenAI",
+        "Anthropic",
+        "Hugging Face",
+        "scikit-learn",
+        "MLflow",
+    ),
+    "tool": (
+        "GitHub Actions",
+        "GitLab",
+        "Jenkins",
+        "Datadog",
+        "Grafana",
+        "Salesforce",
+        "HubSpot",
+        "Jira",
+        "Figma",
+    ),
+}
+#: Words that are also something else: a technology only beside words like these.
+AMBIGUOUS = {"Go": "language", "R": "language", "Swift": "language", "Spark": "data", "Flink": "data"}
+_CODE_NEAR = re.compile(
+    r"\b(?:in|with|using|and|or|our) \W*$|\b(?:backend|services?|developer|engineer|programming|language|code)",
+    re.IGNORECASE,
+)
+
+_AI = r"(?:\bAI\b|artificial intelligence|machine learning|\bML\b|\bLLMs?\b|language models?|\bagents?\b|computer vision|neural)"
+_INTENT = (
+    ("building", rf"(?:we|our|team|platform|product|company)\b.{{0,60}}\b(?:build|develop|train|offer|ship|sell|power|provide)\w*\b.{{0,60}}{_AI}|{_AI}.{{0,20}}(?:-powered|-native|platform|product|startup|models? we)"),
+    ("adopting", rf"(?:use|using|rolled? out|deploy\w*|introduc\w*|automat\w*|integrat\w*|adopt\w*)\b.{{0,60}}{_AI}"),
+    ("exploring", rf"(?:explor\w*|plan\w*|pilot\w*|test\w*|experiment\w*|evaluat\w*|hiring|looking for|first|want to|proof of concept|curious)\b.{{0,80}}{_AI}|{_AI}.{{0,40}}(?:roadmap|pilot|strategy|working group)"),
+)  # fmt: skip
+_NEEDS = {
+    "building": "it runs AI in its product and needs it observable and dependable",
+    "adopting": "it is bringing AI into daily work and needs that work to be traceable",
+    "exploring": "it is taking first steps with AI and needs a low-risk way to start",
+}
+
+
+def extract(facts: dict[str, Any]) -> dict[str, Any]:
+    text = str(facts.get("text") or "")
+    found = [
+        {"name": name, "category": category, "evidence": around}
+        for category, names in TECHNOLOGIES.items()
+        for name in names
+        if (around := _quote(text, name))
+    ]
+    unsure = [name for name in AMBIGUOUS if re.search(rf"(?<![\w.&]){name}(?![\w&])", text)]
+    return {"technologies": found[:60], "unsure": unsure}
+
+
+def settle(facts: dict[str, Any]) -> dict[str, Any]:
+    """An ambiguous name is a technology when code is talked about right before or after it."""
+    text, found = str(facts.get("text") or ""), []
+    for name in facts.get("unsure") or []:
+        for hit in re.finditer(rf"(?<![\w.&]){re.escape(str(name))}(?![\w&])", text):
+            before, after = text[max(0, hit.start() - 30) : hit.start()], text[hit.end() : hit.end() + 30]
+            if name in AMBIGUOUS and (_CODE_NEAR.search(before) or _CODE_NEAR.search(after)):
+                found.append({"name": str(name), "category": AMBIGUOUS[name], "evidence": _around(text, hit)})
+                break
+    return {"technologies": found}
+
+
+def intent(facts: dict[str, Any]) -> dict[str, Any]:
+    text = str(facts.get("text") or "")[:20_000]
+    lines = [line for part in text.splitlines() for line in re.split(r"(?<=[.!?]) +", part)]
+    for label, pattern in _INTENT:
+        if quotes := [
+            line.strip()[:300]
+            for line in lines
+            if re.search(pattern, line[:1000], re.IGNORECASE) and not _denied(line)
+        ]:
+            return {"label": label, "confidence": 0.75 if len(quotes) > 1 else 0.6, "evidence": quotes[:5]}
+    spoken_of = any(re.search(_AI, line, re.IGNORECASE) and not _denied(line) for line in lines)
+    return {"label": "none", "confidence": 0.3 if spoken_of or not text.strip() else 0.6, "evidence": []}
+
+
+def need(facts: dict[str, Any]) -> dict[str, Any]:
+    name = clean(section(facts.get("company")).get("name"), 80)
+    line = _NEEDS.get(clean(facts.get("label")), "it shows an interest in AI")
+    return {"need": f"{name}: {line}" if name else line}
+
+
+def _denied(line: str) -> bool:
+    return bool(re.search(r"\b(?:no|not|never|without|don't|doesn't)\b.{0,30}" + _AI, line, re.IGNORECASE))
+
+
+def _quote(text: str, name: str) -> str:
+    hit = re.search(rf"(?<![\w.#+]){re.escape(name)}(?![\w#+]|\.js)", text)
+    return _around(text, hit) if hit else ""
+
+
+def _around(text: str, hit: re.Match[str]) -> str:
+    """Some words around the hit, within its line, exactly as they stand in the text."""
+    before = text[max(0, hit.start() - 60) : hit.start()].splitlines()[-1:] if hit.start() else []
+    after = text[hit.end() : hit.end() + 60].splitlines()[:1]
+    left, right = "".join(before), "".join(after)
+    if len(left) == 60:
+        left = left.partition(" ")[2]
+    if len(right) == 60:
+        right = right.rpartition(" ")[0]
+    return (left + hit[0] + right).strip()
+
+
+RULES: dict[str, Rule] = {
+    "extract_stack.extract": extract,
+    "extract_stack.settle": settle,
+    "classify_ai_intent.label": intent,
+    "classify_ai_intent.opening": need,
+}

@@ -1,0 +1,70 @@
+"""Registry pages: the graphs, one graph, the audit. They stand here because they show where a graph runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import Http404
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from registry_app.models import AuditEntry, GraphRecord
+from routing_app.selectors import drift_by_subject, live_revision
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+PAGE = 100
+
+
+@login_required
+@permission_required("registry_app.view_graphrecord", raise_exception=True)
+@require_safe
+def graph_list(request: HttpRequest) -> HttpResponse:
+    drift = drift_by_subject()
+    live = live_revision()
+    entries = live.document["graphs"] if live else {}
+    rows = [
+        {"record": record, "drift": drift.get(record.pk, []), "live": entries.get(record.pk)}
+        for record in GraphRecord.objects.all()
+    ]
+    context = {"rows": rows, "drift": [item for items in drift.values() for item in items]}
+    return render(request, "registry/graphs.html", context)
+
+
+@login_required
+@permission_required("registry_app.view_graphrecord", raise_exception=True)
+@require_safe
+def graph_detail(request: HttpRequest, assistant_id: str) -> HttpResponse:
+    record = GraphRecord.objects.filter(pk=assistant_id).first()
+    if record is None:
+        raise Http404(f"There is no graph {assistant_id}.")
+    examples = record.input_schema.get("examples", [])
+    call = {"assistant_id": record.pk, "input": examples[0] if examples else {}}
+    context = {
+        "record": record,
+        "drift": drift_by_subject().get(record.pk, []),
+        "schema": json.dumps(record.input_schema, indent=2, ensure_ascii=False),
+        "call": json.dumps(call, indent=2, ensure_ascii=False),
+        "audit": AuditEntry.objects.filter(model="registry_app_graphrecord", object_id=record.pk)[:20],
+    }
+    return render(request, "registry/graph.html", context)
+
+
+@login_required
+@permission_required("registry_app.view_auditentry", raise_exception=True)
+@require_safe
+def audit_list(request: HttpRequest) -> HttpResponse:
+    entries = AuditEntry.objects.order_by("-id")
+    before = request.GET.get("before", "")
+    if before.isascii() and before.isdigit() and len(before) < 18:
+        entries = entries.filter(pk__lt=int(before))
+    page = list(entries[: PAGE + 1])
+    older = f"?before={page[PAGE - 1].pk}" if len(page) > PAGE else ""
+    return render(
+        request,
+        "registry/audit.html",
+        {"entries": page[:PAGE], "older": older, "newest": "?" if before else ""},
+    )

@@ -1,0 +1,308 @@
+"""The boundaries of a step: what is promised once is sent at most once, and an answer always wins."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import socket
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from campaigns_app import engine, ledger, replies, sending, services
+from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
+from feedback_app.models import Feedback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiosmtpd.smtp import SMTP, Envelope, Session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALWAYS: dict[str, Any] = {
+    "weekdays": list(range(7)),
+    "window_start": dt.time(0, 0),
+    "window_end": dt.time(23, 59, 59),
+}
+
+
+class Mailserver:
+    """A real SMTP server whose answer to DATA is set by the test."""
+
+    def __init__(self) -> None:
+        self.received: list[Envelope] = []
+        self.answer = "250 OK"
+        self.drop_after_data = False
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.answer.startswith("250"):
+            self.received.append(envelope)
+        if self.drop_after_data:
+            assert isinstance(server.transport, asyncio.WriteTransport)
+            server.transport.abort()
+            await asyncio.Event().wait()
+        return self.answer
+
+
+@pytest.fixture
+def mailserver(settings: Any) -> Iterator[Mailserver]:
+    handler = Mailserver()
+    with socket.socket() as probe:  # the controller calls back on the port it was given: 0 will not do
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST = "127.0.0.1"
+    settings.EMAIL_PORT = port
+    settings.EMAIL_USE_TLS = False
+    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    yield handler
+    controller.stop()
+
+
+@pytest.fixture
+def campaign() -> Campaign:
+    made = services.create_campaign(
+        name="Autumn",
+        slug="autumn",
+        mailbox="mara@northbeam.example",
+        steps=[{"delay": 0, "delay_unit": "hours"}, {"delay": 2, "delay_unit": "hours"}],
+        **ALWAYS,
+    )
+    services.activate(campaign=made)
+    return made
+
+
+def enroll(campaign: Campaign, email: str = "lena@brightwell.example") -> Enrollment:
+    report = services.enroll(campaign=campaign, rows=[{"email": email, "name": "Lena"}])
+    assert report.errors == ()
+    return Enrollment.objects.get(contact__email=email)
+
+
+def composed(enrollment: Enrollment, position: int = 0) -> Touch:
+    """A touch as a graph's run leaves it."""
+    step = enrollment.campaign.steps.get(position=position)
+    key = engine.touch_key(enrollment, step, "A")
+    return Touch.objects.create(
+        enrollment=enrollment,
+        step=step,
+        key=key,
+        message_id=f"<{key[:40]}@test>",
+        subject="A question",
+        body="Hello",
+        langsmith_run_id=str(uuid.uuid4()),
+    )
+
+
+def test_a_sent_step_plans_the_next_and_is_never_sent_again(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    enrollment = enroll(campaign)
+    touch = composed(enrollment)
+    engine.advance(enrollment.pk)
+    enrollment.refresh_from_db()
+    assert (enrollment.position, enrollment.status) == (1, "active")
+    assert enrollment.due_at > timezone.now() + dt.timedelta(hours=1)
+    assert engine.commit_to_send(enrollment, touch) is False
+    assert len(mailserver.received) == 1
+    content = mailserver.received[0].content
+    assert isinstance(content, bytes)
+    assert touch.message_id.encode() in content
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in content
+
+
+def test_the_second_mail_answers_the_first(campaign: Campaign, mailserver: Mailserver) -> None:
+    enrollment = enroll(campaign)
+    first = composed(enrollment)
+    engine.advance(enrollment.pk)
+    composed(enrollment, position=1)
+    engine.advance(enrollment.pk)
+    content = mailserver.received[1].content
+    assert isinstance(content, bytes)
+    assert f"In-Reply-To: {first.message_id}".encode() in content
+    enrollment.refresh_from_db()
+    assert enrollment.status == "finished"
+
+
+def test_a_connection_lost_after_data_parks_and_is_never_resent(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    mailserver.drop_after_data = True
+    enrollment = enroll(campaign)
+    touch = composed(enrollment)
+    engine.advance(enrollment.pk)
+    touch.refresh_from_db()
+    enrollment.refresh_from_db()
+    assert (touch.status, enrollment.status) == ("unknown", "parked")
+    Enrollment.objects.update(due_at=timezone.now())
+    assert engine.claim_due(worker="w", limit=10) == []
+    engine.advance(enrollment.pk)
+    assert len(mailserver.received) == 1
+
+
+def test_a_process_that_died_while_sending_leaves_unknown_not_a_second_mail(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    enrollment = enroll(campaign)
+    touch = composed(enrollment)
+    assert engine.commit_to_send(enrollment, touch)  # and then the process is gone
+    engine.advance(enrollment.pk)
+    touch.refresh_from_db()
+    assert touch.status == "unknown"
+    assert mailserver.received == []
+
+
+@pytest.mark.parametrize(("answer", "state"), [("451 later", "active"), ("550 no", "failed")])
+def test_what_the_server_refuses_is_not_sent(
+    campaign: Campaign, mailserver: Mailserver, answer: str, state: str
+) -> None:
+    mailserver.answer = answer
+    enrollment = enroll(campaign)
+    touch = composed(enrollment)
+    engine.advance(enrollment.pk)
+    enrollment.refresh_from_db()
+    touch.refresh_from_db()
+    assert enrollment.status == state
+    assert answer.split()[0] in enrollment.last_error
+    assert touch.status == ("composed" if state == "active" else "failed")
+
+
+def test_a_reply_recorded_before_the_commit_wins(campaign: Campaign, mailserver: Mailserver) -> None:
+    enrollment = enroll(campaign)
+    first = composed(enrollment)
+    engine.advance(enrollment.pk)
+    second = composed(enrollment, position=1)
+    replies.record_event(kind="reply", touch=first, source_event_id="evt-1", text="Yes, please.")
+    engine.advance(enrollment.pk)
+    second.refresh_from_db()
+    assert (second.status, len(mailserver.received)) == ("composed", 1)
+
+
+def test_a_reply_is_feedback_on_the_run_that_wrote_the_mail_once(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    touch = composed(enroll(campaign))
+    for _ in range(2):
+        replies.record_event(kind="reply", touch=touch, source_event_id="evt-1")
+    feedback = Feedback.objects.get()
+    assert (str(feedback.run_id), feedback.key, feedback.score) == (
+        touch.langsmith_run_id,
+        "reply_received",
+        1.0,
+    )
+    assert InboundEvent.objects.count() == 1
+
+
+def test_a_bounce_proves_that_an_unknown_mail_left_and_suppresses(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    mailserver.drop_after_data = True
+    enrollment = enroll(campaign)
+    touch = composed(enrollment)
+    engine.advance(enrollment.pk)
+    replies.record_event(kind="hard_bounce", touch=touch, source_event_id="b-1")
+    touch.refresh_from_db()
+    enrollment.refresh_from_db()
+    assert (touch.status, enrollment.status) == ("sent", "bounced")
+    assert Suppression.objects.get().email == "lena@brightwell.example"
+
+
+def test_a_suppression_stops_a_send_that_was_due(campaign: Campaign, mailserver: Mailserver) -> None:
+    enrollment = enroll(campaign)
+    composed(enrollment)
+    services.suppress(email="LENA@brightwell.example", reason="manual")
+    engine.advance(enrollment.pk)
+    assert mailserver.received == []
+
+
+def test_two_claimers_share_what_is_due_without_overlap(campaign: Campaign) -> None:
+    rows = [{"email": f"p{n}@example.com", "name": f"P {n}"} for n in range(40)]
+    services.enroll(campaign=campaign, rows=rows)
+    taken: list[list[uuid.UUID]] = []
+
+    def claim() -> None:
+        from django.db import connection
+
+        taken.append(engine.claim_due(worker=threading.current_thread().name, limit=25))
+        connection.close()
+
+    threads = [threading.Thread(target=claim) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken[0]) + len(taken[1]) == 40
+    assert not set(taken[0]) & set(taken[1])
+
+
+def test_the_throttle_is_exact(campaign: Campaign, mailserver: Mailserver) -> None:
+    campaign.mailbox.daily_limit = 2
+    campaign.mailbox.save()
+    people = [enroll(campaign, f"p{n}@example.com") for n in range(3)]
+    for each in people:
+        composed(each)
+        engine.advance(each.pk)
+    assert len(mailserver.received) == 2
+    people[2].refresh_from_db()
+    assert people[2].due_at > timezone.now() + dt.timedelta(hours=23)
+
+
+def test_the_ledger_names_what_breaks_a_promise(campaign: Campaign, mailserver: Mailserver) -> None:
+    enrollment = enroll(campaign)
+    touch = composed(enrollment)
+    engine.advance(enrollment.pk)
+    assert all(each.ok for each in ledger.invariants())
+    late = timezone.now() + dt.timedelta(hours=1)
+    replies.record_event(kind="reply", touch=touch, source_event_id="evt-1")
+    Touch.objects.update(sending_at=late, langsmith_run_id="")
+    broken = {each.name: [row.id for row in each.violations] for each in ledger.invariants() if not each.ok}
+    assert broken["nothing after reply, unsubscribe or hard bounce"] == [str(touch.pk)]
+    assert broken["every sent touch has a run id"] == [str(touch.pk)]
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({"email": "nobody", "name": "N"}, "email"),
+        ({"email": "a@example.com", "name": "N\r\nBcc: x@example.com"}, "name"),
+        ({"email": "a@example.com", "name": ""}, "name"),
+        ({"email": "a@example.com", "name": "N", "timezone": "Mars/Olympus"}, "timezone"),
+        ({"email": "a@example.com", "name": "N", "phone": "1"}, "phone"),
+    ],
+)
+def test_a_bad_row_names_its_number_and_field(campaign: Campaign, row: dict[str, str], field: str) -> None:
+    report = services.enroll(campaign=campaign, rows=[{"email": "ok@example.com", "name": "Ok"}, row])
+    assert report.enrolled == 1
+    assert report.errors[0].startswith(f"row 2: {field}: ")
+
+
+def test_pausing_holds_everything_and_resuming_plans_from_now(campaign: Campaign) -> None:
+    enrollment = enroll(campaign)
+    services.pause(campaign=campaign)
+    assert engine.claim_due(worker="w", limit=10) == []
+    services.activate(campaign=campaign)
+    assert engine.claim_due(worker="w", limit=10) == [enrollment.pk]
+
+
+def test_an_unsubscribe_link_of_somebody_else_is_refused(client: Any) -> None:
+    assert client.post("/campaigns/unsubscribe/forged:token/").status_code == 404
+
+
+def test_one_click_unsubscribe_needs_no_login(campaign: Campaign, client: Any) -> None:
+    touch = composed(enroll(campaign))
+    path = sending.unsubscribe_url(touch).partition("//")[2].partition("/")[2]
+    assert client.post(f"/{path}").status_code == 200
+    assert Enrollment.objects.get().status == "unsubscribed"
+
+
+def test_an_event_for_no_mail_of_ours_names_the_field() -> None:
+    with pytest.raises(ValidationError) as caught:
+        replies.touch_for(message_ids=["<nobody@example.com>"])
+    assert "message_ids" in caught.value.message_dict

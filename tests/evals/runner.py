@@ -1,0 +1,120 @@
+"""Accuracy of a classifier graph over its labelled examples: `python -m tests.evals.runner classify_reply`.
+
+Runs with whatever model the environment names (`LLM_MODEL`), the offline rules when none is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from contract.registry import GRAPHS
+
+FOLDER = Path(__file__).parent
+#: Graph → the field of its output that is compared with an example's label.
+LABEL_FIELDS = {"classify_ai_intent": "label", "classify_reply": "label"}
+CALLS_AT_ONCE = 8
+SURE_FROM = 0.5
+
+
+@dataclass(frozen=True)
+class Report:
+    """One graph, one model, all its examples."""
+
+    assistant_id: str
+    model: str
+    prompts: dict[str, str]
+    total: int
+    right: int
+    accuracy: float
+    by_label: dict[str, dict[str, int]]
+    #: `tuned`: the offline rules were written looking at these; `held_out`: they were not.
+    by_split: dict[str, dict[str, int]]
+    #: `sure`: the graph's own confidence was at least SURE_FROM.
+    by_confidence: dict[str, dict[str, int]]
+    #: example id → [expected, answered]
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+
+
+async def evaluate(assistant_id: str) -> Report:
+    """Run every example through the graph. Raises what the graph raises: a broken model has no accuracy."""
+    (spec,) = [spec for spec in GRAPHS if spec.assistant_id == assistant_id]
+    graph, gate = import_module(spec.module).build_graph(), asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def run(example: dict[str, Any]) -> dict[str, Any]:
+        async with gate:
+            output: dict[str, Any] = await graph.ainvoke(example["input"])
+            return output
+
+    examples = load(assistant_id)
+    outputs = await asyncio.gather(*map(run, examples))
+    return _report(assistant_id, examples, outputs)
+
+
+def load(assistant_id: str) -> list[dict[str, Any]]:
+    """The labelled examples: `{"id", "label", "split", "input"}` a line."""
+    lines = (FOLDER / f"{assistant_id}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line]
+
+
+def _report(assistant_id: str, examples: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Report:
+    answered = [output[LABEL_FIELDS[assistant_id]] for output in outputs]
+    pairs = [
+        (example["id"], example["label"], answer) for example, answer in zip(examples, answered, strict=True)
+    ]
+    hits = [want == got for _, want, got in pairs]
+    right = sum(hits)
+    return Report(
+        assistant_id=assistant_id,
+        model=outputs[0]["model"],
+        prompts=outputs[0]["prompts"],
+        total=len(pairs),
+        right=right,
+        accuracy=round(right / len(pairs), 3),
+        by_label=_tally([want for _, want, _ in pairs], hits),
+        by_confidence=_tally(
+            ["sure" if out["confidence"] >= SURE_FROM else "unsure" for out in outputs], hits
+        ),
+        by_split=_tally([example["split"] for example in examples], hits),
+        wrong={name: [want, got] for name, want, got in pairs if want != got},
+    )
+
+
+def _tally(groups: list[str], hits: list[bool]) -> dict[str, dict[str, int]]:
+    total = Counter(groups)
+    right = Counter(group for group, hit in zip(groups, hits, strict=True) if hit)
+    return {group: {"total": total[group], "right": right[group]} for group in sorted(total)}
+
+
+def as_text(report: Report) -> str:
+    lines = [
+        f"{report.assistant_id} with {report.model}: {report.right} of {report.total} right ({report.accuracy:.1%})"
+    ]
+    lines += [
+        f"  {label:20} {count['right']:3} of {count['total']}"
+        for label, count in (report.by_label | report.by_split | report.by_confidence).items()
+    ]
+    lines += [f"  wrong: {name} answered {got}" for name, (_want, got) in report.wrong.items()]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("graphs", nargs="*", default=sorted(LABEL_FIELDS), help="default: all with examples")
+    parser.add_argument("--json", action="store_true", help="one JSON object a graph instead of text")
+    chosen = parser.parse_args(arguments)
+    for assistant_id in chosen.graphs:
+        report = asyncio.run(evaluate(assistant_id))
+        print(json.dumps(asdict(report)) if chosen.json else as_text(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""The door of ingest: the same rows through psycopg alone, without Django."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedback_app.store import (
+    ECHO_MARK,
+    FeedbackError,
+    FeedbackRecord,
+    record_from_langsmith,
+    upsert_feedback,
+)
+
+RUN = "0192f000-0000-7000-8000-000000000001"
+ID = "0192f000-0000-7000-8000-0000000000aa"
+T0 = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def record(**fields: Any) -> FeedbackRecord:
+    base = FeedbackRecord(id=ID, run_id=RUN, key="k", score=0.5, created_at=T0, modified_at=T0)
+    return replace(base, **fields)
+
+
+async def stored(conn: psycopg.AsyncConnection[Any]) -> list[Any]:
+    cursor = await conn.execute("SELECT score, comment, project FROM feedback_app_feedback ORDER BY id")
+    return await cursor.fetchall()
+
+
+async def test_idempotent_by_id_and_edited_by_the_newest(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as conn:
+        assert await upsert_feedback(conn, [record()]) == {ID: True}
+        assert await upsert_feedback(conn, [record()]) == {}
+        newer = record(score=0.9, modified_at=T0 + timedelta(seconds=1))
+        assert await upsert_feedback(conn, [newer]) == {ID: False}
+        assert await upsert_feedback(conn, [record(score=0.1)]) == {}, "an older copy came late"
+        assert await stored(conn) == [(0.9, "", "")]
+
+
+async def test_what_we_delivered_to_ourselves_never_overwrites(database_url: str) -> None:
+    late = record(score=0.1, source_metadata={ECHO_MARK: ID}, modified_at=T0 + timedelta(days=1))
+    async with await psycopg.AsyncConnection.connect(database_url) as conn:
+        await upsert_feedback(conn, [record()])
+        assert await upsert_feedback(conn, [late]) == {}
+        assert await stored(conn) == [(0.5, "", "")]
+
+
+async def test_another_project_cannot_edit_by_guessing_an_id(database_url: str) -> None:
+    theirs = record(score=0.0, project="b", modified_at=T0 + timedelta(days=1))
+    async with await psycopg.AsyncConnection.connect(database_url) as conn:
+        await upsert_feedback(conn, [record(project="a")])
+        assert await upsert_feedback(conn, [theirs]) == {}
+        assert await stored(conn) == [(0.5, "", "a")]
+
+
+async def test_any_order_of_edits_ends_in_the_newest(database_url: str) -> None:
+    edits = [record(score=index / 10, modified_at=T0 + timedelta(seconds=index)) for index in range(10)]
+    for seed in range(20):
+        random.Random(seed).shuffle(edits)
+        async with await psycopg.AsyncConnection.connect(database_url) as conn:
+            for edit in edits:
+                await upsert_feedback(conn, [edit])
+            assert await stored(conn) == [(0.9, "", "")]
+            await conn.rollback()
+
+
+def test_both_sdks_forms_are_read() -> None:
+    """Python sends everything, JavaScript the bare minimum."""
+    python = {
+        "id": ID,
+        "created_at": "2026-11-20T00:00:00Z",
+        "run_id": RUN,
+        "trace_id": RUN,
+        "key": "correct",
+        "score": True,
+        "feedback_source": {"type": "model", "metadata": {"a": 1}},
+        "session_id": None,
+    }
+    read = record_from_langsmith(python)
+    assert (read.score, read.source, read.created_at) == (1.0, "model", T0)
+    script = {
+        "id": ID,
+        "run_id": RUN,
+        "trace_id": RUN,
+        "key": "correct",
+        "score": 0.3,
+        "feedback_source": {"type": "api"},
+    }
+    assert record_from_langsmith(script, now=T0).created_at == T0
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ("id", "run_id", "trace_id", "key", "score", "value", "comment", "feedback_source", "created_at")
+        ),
+        st.one_of(
+            st.none(),
+            st.text(),
+            st.integers(),
+            st.floats(),
+            st.booleans(),
+            st.just(ID),
+            st.lists(st.integers()),
+            st.dictionaries(st.text(), st.text()),
+        ),
+    )
+    | st.text()
+)
+def test_any_body_is_read_or_refused_by_field(body: Any) -> None:
+    try:
+        read = record_from_langsmith(body)
+    except FeedbackError as error:
+        refused = error.field
+        assert refused in {*body, "id", "run_id", "key"} if isinstance(body, dict) else refused == "feedback"
+        return
+    assert read.run_id
+    assert read.key
+
+
+def test_the_store_needs_no_django() -> None:
+    code = "import feedback_app.store, sys; sys.exit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_body_that_is_no_object_is_refused() -> None:
+    with pytest.raises(FeedbackError, match="JSON object"):
+        record_from_langsmith([])

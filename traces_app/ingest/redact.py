@@ -1,0 +1,143 @@
+"""What may not be stored: rules as data, applied in one place, whatever door it came through.
+
+A cheap look at the finished JSON decides whether anything could match; only then is it walked value by value. When
+the walk itself fails, the values are dropped and not stored unredacted.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DEFAULT_REPLACEMENT = "[redacted]"
+FAILED = "[withheld: redaction failed]"
+
+KEYS = (
+    "password",
+    "passwd",
+    "secret",
+    "client_secret",
+    "api_key",
+    "apikey",
+    "api-key",
+    "x-api-key",
+    "authorization",
+    "access_token",
+    "refresh_token",
+    "private_key",
+    "secret_key",
+    "aws_secret_access_key",
+    "cookie",
+    "set-cookie",
+    "card_number",
+    "cvv",
+)
+PATTERNS = (
+    r"\bsk-[A-Za-z0-9_-]{20,}",
+    r"\blsv2_[a-z]{2}_[A-Za-z0-9_]{20,}",
+    r"\bAKIA[0-9A-Z]{16}\b",
+    r"\bgh[pousr]_[A-Za-z0-9]{30,}",
+    r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
+    r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*",
+    r"(?i:\bbearer) +[A-Za-z0-9._~+/-]{20,}=*",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
+)
+#: What every match of a default pattern contains, in lower case.
+_PATTERN_MARKS = (
+    b"sk-",
+    b"lsv2_",
+    b"akia",
+    b"ghp_",
+    b"gho_",
+    b"ghu_",
+    b"ghs_",
+    b"ghr_",
+    b"xox",
+    b"eyj",
+    b"bearer ",
+    b"private key",
+)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One row of `traces_app_redactionrule`. `kind` is "key" or "pattern"; project "" means every project."""
+
+    kind: str
+    expression: str
+    project: str = ""
+    replacement: str = DEFAULT_REPLACEMENT
+
+
+class Ruleset:
+    """The rules of one project, compiled. Raises `re.error` for an expression that is none."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        own = list(rules)
+        self._keys = dict.fromkeys(KEYS, DEFAULT_REPLACEMENT)
+        self._keys |= {r.expression.lower(): r.replacement for r in own if r.kind == "key"}
+        extra = [(re.compile(r.expression), r.replacement) for r in own if r.kind == "pattern"]
+        self._patterns = [(re.compile("|".join(PATTERNS)), DEFAULT_REPLACEMENT), *extra]
+        self._extra = [pattern for pattern, _ in extra]
+        names = "|".join(re.escape(key) for key in sorted(self._keys, key=len, reverse=True))
+        self._key_mark = re.compile(rf'"(?:{names})\\*"\s*:'.encode())
+
+    def suspects(self, blob: bytes) -> bool:
+        """Whether anything in the JSON bytes could match a rule."""
+        low = blob.lower()
+        if any(mark in low for mark in _PATTERN_MARKS) or self._key_mark.search(low):
+            return True
+        if not self._extra:
+            return False
+        text = blob.decode("utf-8", "replace")
+        return any(pattern.search(text) for pattern in self._extra)
+
+    def clean(self, value: Any) -> Any:
+        """Return the JSON value with everything replaced that a rule names."""
+        if isinstance(value, str):
+            return self.clean_text(value)
+        if isinstance(value, list):
+            return [self.clean(item) for item in value]
+        if isinstance(value, dict):
+            return {self.clean_text(k): self._clean_member(k, v) for k, v in value.items()}
+        return value
+
+    def _clean_member(self, key: str, value: Any) -> Any:
+        replacement = self._keys.get(key.lower())
+        if replacement is None or value in (None, "", {}, []):
+            return self.clean(value)
+        return replacement
+
+    def clean_text(self, text: str) -> str:
+        """Return the text with matches replaced; a text that is JSON is cleaned as JSON."""
+        if text[:1] in {"{", "["} and self._key_mark.search(text.lower().encode("utf-8", "replace")):
+            try:
+                return orjson.dumps(self.clean(orjson.loads(text))).decode()
+            except ValueError:
+                pass
+        for pattern, replacement in self._patterns:
+            text = pattern.sub(replacement.replace("\\", r"\\"), text)
+        return text
+
+
+class Redactor:
+    """All rules, by project."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        self._rules = list(rules)
+        self._sets: dict[str, Ruleset] = {}
+        self._common = Ruleset(r for r in self._rules if not r.project)
+        self._projects = {r.project for r in self._rules if r.project}
+
+    def for_project(self, project: str) -> Ruleset:
+        """Return the rules that hold for a project."""
+        if project not in self._projects:
+            return self._common
+        if project not in self._sets:
+            self._sets[project] = Ruleset(r for r in self._rules if r.project in {"", project})
+        return self._sets[project]

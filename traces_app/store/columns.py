@@ -1,0 +1,170 @@
+"""The columns of a run part, once: how each is written in binary COPY and read back."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from traces_app.store.records import Attachment, Chunk, RunPart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01, where PostgreSQL counts from
+_PG_EPOCH_DAY = date(2000, 1, 1).toordinal()
+_NULL = b"\xff\xff\xff\xff"
+_i64 = Struct("!iq").pack
+_i32 = Struct("!ii").pack
+_TRUE = b"\0\0\0\1\1"
+_UUID = b"\0\0\0\x10"
+
+COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
+
+_TEXTS = (
+    "name",
+    "run_type",
+    "project",
+    "assistant_id",
+    "pool",
+    "graph_digest",
+    "dispatch_id",
+    "thread_id",
+    "model",
+    "provider",
+)
+PART_COLUMNS = (
+    "day, trace_id, run_id, digest, chunk_id, slot, kind, status, routing_version, start_time, end_time, first_token,"
+    " parent_id, prompt_tokens, completion_tokens, total_tokens, graph_root, " + ", ".join(_TEXTS) + ", cost"
+)
+#: The same for reading, where times come back as whole microseconds and ids as 16 bytes.
+PART_SELECT = (
+    "p.day, uuid_send(p.trace_id), uuid_send(p.run_id), p.digest, p.chunk_id, p.slot, p.kind, p.status, p.routing_version,"
+    + ", ".join(
+        f"(extract(epoch FROM p.{c}) * 1000000)::bigint" for c in ("start_time", "end_time", "first_token")
+    )
+    + ", uuid_send(p.parent_id), p.prompt_tokens, p.completion_tokens, p.total_tokens, p.graph_root, "
+    + ", ".join(f"p.{c}" for c in _TEXTS)
+    + ", p.cost"
+)
+CHUNK_COLUMNS = "day, trace_id, chunk_id, facts, payload"
+ATTACHMENT_COLUMNS = "day, trace_id, run_id, name, content_type, data"
+
+# Everything that is never null, in one go: column count, day, three ids and numbers, each behind its length.
+_part_head = Struct("!hiii16si16siqiqiiihih").pack
+_chunk_head = Struct("!hiii16siqi").pack
+_attachment_head = Struct("!hiii16si16s").pack
+
+
+def day_number(day: date) -> int:
+    """Return the day as PostgreSQL counts it."""
+    return day.toordinal() - _PG_EPOCH_DAY
+
+
+def _time(us: int | None) -> bytes:
+    return _NULL if us is None else _i64(8, us - _PG_EPOCH_US)
+
+
+def _count(n: int | None) -> bytes:
+    return _NULL if n is None else _i64(8, n)
+
+
+def _text(text: str) -> bytes:
+    if not text:
+        return _NULL
+    raw = text.encode()
+    return len(raw).to_bytes(4, "big") + raw
+
+
+def part_row(p: RunPart, day: int) -> bytes:
+    """Return the part as one row of binary COPY, in the order of `PART_COLUMNS`."""
+    head = _part_head(
+        28,
+        4,
+        day,
+        16,
+        p.trace_id,
+        16,
+        p.run_id,
+        8,
+        p.digest,
+        8,
+        p.chunk_id,
+        4,
+        p.slot,
+        2,
+        p.kind,
+        2,
+        p.status,
+    )
+    return b"".join(
+        (
+            head,
+            _NULL if p.routing_version is None else _i32(4, p.routing_version),
+            _time(p.start),
+            _time(p.end),
+            _time(p.first_token),
+            _NULL if p.parent_id is None else _UUID + p.parent_id,
+            _count(p.prompt_tokens),
+            _count(p.completion_tokens),
+            _count(p.total_tokens),
+            _TRUE if p.graph_root else _NULL,
+            _text(p.name),
+            _text(p.run_type),
+            _text(p.project),
+            _text(p.assistant_id),
+            _text(p.pool),
+            _text(p.graph_digest),
+            _text(p.dispatch_id),
+            _text(p.thread_id),
+            _text(p.model),
+            _text(p.provider),
+            _NULL if p.cost is None else _text(str(p.cost)),
+        )
+    )
+
+
+def chunk_row(c: Chunk, day: int) -> bytes:
+    """Return the chunk as one row of binary COPY, in the order of `CHUNK_COLUMNS`."""
+    head = _chunk_head(5, 4, day, 16, c.trace_id, 8, c.chunk_id, len(c.facts))
+    return b"".join((head, c.facts, len(c.payload).to_bytes(4, "big"), c.payload))
+
+
+def attachment_row(a: Attachment, day: int) -> bytes:
+    """Return the attachment as one row of binary COPY, in the order of `ATTACHMENT_COLUMNS`."""
+    head = _attachment_head(6, 4, day, 16, a.trace_id, 16, a.run_id)
+    data = len(a.data).to_bytes(4, "big") + a.data
+    return b"".join((head, _text(a.name), _text(a.content_type or "application/octet-stream"), data))
+
+
+def part_from_row(row: Sequence[Any]) -> RunPart:
+    """Return the part of one row of `PART_SELECT`; facts and payload stay empty."""
+    (_day, trace_id, run_id, digest, chunk_id, slot, kind, status, version, start, end, first, parent) = row[
+        :13
+    ]
+    prompt, completion, total, graph_root = row[13:17]
+    texts = {name: value or "" for name, value in zip(_TEXTS, row[17:27], strict=True)}
+    return RunPart(
+        trace_id=bytes(trace_id),
+        run_id=bytes(run_id),
+        digest=digest,
+        chunk_id=chunk_id,
+        slot=slot,
+        kind=kind,
+        status=status,
+        routing_version=version,
+        start=start,
+        end=end,
+        first_token=first,
+        parent_id=None if parent is None else bytes(parent),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=total,
+        graph_root=bool(graph_root),
+        cost=None if row[27] is None else Decimal(row[27]),
+        facts={},
+        payload={},
+        **texts,
+    )

@@ -1,0 +1,251 @@
+"""What a commit changes in the row of a trace and in the roll-ups. Pure: parts in, rows out.
+
+The writer holds the lock of every trace it touches, so each run's state before and after is known exactly and
+totals are moved by the difference. A replay changes nothing, because it brings no new part.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from traces_app.store.merge import Share, share_of
+from traces_app.store.records import Kind, RunPart, Status
+from traces_app.store.sketch import bucket_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = 2**62
+_MINUTE_US = 60_000_000
+_MAX_TAGS = 100
+_MAX_METADATA = 4000
+_MAX_VALUE = 200
+
+
+class Head(msgspec.Struct, kw_only=True):
+    """The row of `traces_app_tracehead`; times in microseconds."""
+
+    trace_id: bytes
+    day: date
+    seen_at: int
+    updated_at: int
+    root_run_id: bytes | None = None
+    root_rank: int = 3
+    root_start: int | None = None
+    root_end: int | None = None
+    name: str = ""
+    run_type: str = ""
+    source: str = ""
+    project: str = ""
+    assistant_id: str = ""
+    pool: str = ""
+    routing_version: int | None = None
+    thread_id: str = ""
+    status: int = 0
+    started_at: int | None = None
+    ended_at: int | None = None
+    runs: int = 0
+    open_runs: int = 0
+    errors: int = 0
+    llm_runs: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost: Decimal = Decimal(0)
+    tags: list[str] = []
+    metadata: str = ""
+    retention: str = "base"
+    sampled: bool = True
+    shed_at: int | None = None
+
+
+HEAD_COLUMNS = Head.__struct_fields__
+_TIMES = ("seen_at", "updated_at", "root_start", "root_end", "started_at", "ended_at", "shed_at")
+HEAD_SELECT = ", ".join(
+    f"(extract(epoch FROM {c}) * 1000000)::bigint"
+    if c in _TIMES
+    else f"uuid_send({c})"
+    if c in {"trace_id", "root_run_id"}
+    else c
+    for c in HEAD_COLUMNS
+)
+
+
+class Change(msgspec.Struct):
+    """A run as it was stored (None when new), as it is now, and the parts that made the difference."""
+
+    before: RunPart | None
+    after: RunPart
+    new: list[RunPart]
+
+
+def iso(us: int | None) -> str | None:
+    """Return the time as PostgreSQL reads it."""
+    return None if us is None else (_EPOCH + timedelta(microseconds=us)).isoformat()
+
+
+def head_from_row(row: tuple[Any, ...]) -> Head:
+    """Return the head of one row of `HEAD_SELECT`."""
+    values = dict(zip(HEAD_COLUMNS, row, strict=True))
+    values["trace_id"] = bytes(values["trace_id"])
+    if values["root_run_id"] is not None:
+        values["root_run_id"] = bytes(values["root_run_id"])
+    return Head(**values)
+
+
+def head_to_json(head: Head) -> dict[str, Any]:
+    """Return the head as `json_populate_recordset` takes it."""
+    row: dict[str, Any] = {name: getattr(head, name) for name in HEAD_COLUMNS}
+    for name in _TIMES:
+        row[name] = iso(row[name])
+    row["trace_id"] = head.trace_id.hex()
+    row["root_run_id"] = head.root_run_id.hex() if head.root_run_id else None
+    row["cost"] = str(head.cost)
+    return row
+
+
+def apply(head: Head, changes: Iterable[Change], now: int) -> None:
+    """Move the head by what the changes of its runs say."""
+    head.updated_at = now
+    tags, lines = set(head.tags), set(head.metadata.splitlines())
+    for change in changes:
+        _move_totals(head, change)
+        _move_bounds(head, change.after)
+        _move_root(head, change.after)
+        for part in change.new:
+            tags.update(part.facts.get("tags") or ())
+            if part.parent_id is None:
+                lines.update(_metadata_lines(part))
+    head.tags = sorted(tags)[:_MAX_TAGS]
+    head.metadata = _joined(sorted(lines))
+
+
+def _move_totals(head: Head, change: Change) -> None:
+    after = share_of(change.after)
+    before = share_of(change.before) if change.before else Share()
+    head.runs += after.runs - before.runs
+    head.open_runs += after.open - before.open
+    head.errors += after.errors - before.errors
+    head.llm_runs += after.llm - before.llm
+    head.prompt_tokens += after.prompt_tokens - before.prompt_tokens
+    head.completion_tokens += after.completion_tokens - before.completion_tokens
+    head.total_tokens += after.total_tokens - before.total_tokens
+    head.cost += after.cost - before.cost
+
+
+def _move_bounds(head: Head, run: RunPart) -> None:
+    if run.start is not None and (head.started_at is None or run.start < head.started_at):
+        head.started_at = run.start
+    if run.end is not None and (head.ended_at is None or run.end > head.ended_at):
+        head.ended_at = run.end
+
+
+def _move_root(head: Head, run: RunPart) -> None:
+    """Make the run the head's root when it ranks before the present one, whichever came first."""
+    rank = 0 if run.run_id == run.trace_id else 1 if run.parent_id is None else 2
+    if head.root_run_id is not None and head.root_run_id != run.run_id:
+        held = (head.root_rank, _FAR if head.root_start is None else head.root_start, head.root_run_id)
+        if held < (rank, _FAR if run.start is None else run.start, run.run_id):
+            return
+    head.root_run_id, head.root_rank = run.run_id, rank
+    head.root_start, head.root_end = run.start, run.end
+    head.name, head.run_type, head.status = run.name, run.run_type, run.status
+    head.source = "otlp" if run.kind == Kind.SPAN else "langsmith"
+    head.project, head.assistant_id, head.pool = run.project, run.assistant_id, run.pool
+    head.routing_version, head.thread_id = run.routing_version, run.thread_id
+
+
+def _metadata_lines(part: RunPart) -> Iterable[str]:
+    for key, value in (part.facts.get("metadata") or {}).items():
+        if isinstance(value, str | int | float | bool):
+            yield f"{key}={str(value)[:_MAX_VALUE]}".replace("\n", " ").replace("\0", " ")
+
+
+def _joined(lines: list[str]) -> str:
+    text = "\n".join(line for line in lines if line)
+    return text if len(text) <= _MAX_METADATA else text[: text.rfind("\n", 0, _MAX_METADATA)]
+
+
+class Totals(msgspec.Struct):
+    """The difference a commit makes to one row of the roll-up."""
+
+    runs: int = 0
+    errors: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost: Decimal = Decimal(0)
+    latency: dict[int, int] = msgspec.field(default_factory=dict)
+
+
+RollupKey = tuple[int, str, str, str, int, str]
+
+
+def rollup_deltas(changes: Iterable[Change]) -> dict[RollupKey, Totals]:
+    """Return what the changes add to each (minute, assistant, pool, model, version, kind); only finished runs count."""
+    deltas: dict[RollupKey, Totals] = {}
+    for change in changes:
+        if change.before is not None:
+            _count(deltas, change.before, -1)
+        _count(deltas, change.after, 1)
+    return {key: t for key, t in deltas.items() if _says_something(t)}
+
+
+def _says_something(t: Totals) -> bool:
+    return bool(t.runs or t.errors or t.total_tokens or t.cost or any(t.latency.values()))
+
+
+def _count(deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
+    if run.start is None or run.end is None:
+        return
+    minute = run.start // _MINUTE_US * _MINUTE_US
+    key = (minute, run.assistant_id, run.pool, run.model, run.routing_version or 0, _kind(run))
+    totals = deltas.setdefault(key, Totals())
+    share = share_of(run)
+    totals.runs += sign
+    totals.errors += sign * (run.status == Status.ERROR)
+    totals.prompt_tokens += sign * share.prompt_tokens
+    totals.completion_tokens += sign * share.completion_tokens
+    totals.total_tokens += sign * share.total_tokens
+    totals.cost += sign * share.cost
+    bucket = bucket_of(run.end - run.start)
+    totals.latency[bucket] = totals.latency.get(bucket, 0) + sign
+
+
+def _kind(run: RunPart) -> str:
+    if run.parent_id is None or run.graph_root:
+        return "root"
+    return run.run_type if run.run_type in {"llm", "tool"} else "other"
+
+
+def rollup_to_json(key: RollupKey, t: Totals) -> dict[str, Any]:
+    """Return one difference as `json_populate_recordset` takes it."""
+    minute, assistant_id, pool, model, version, kind = key
+    latency = [0] * (max(t.latency) + 1)
+    for bucket, n in t.latency.items():
+        latency[bucket] = n
+    return {
+        "minute": iso(minute),
+        "assistant_id": assistant_id,
+        "pool": pool,
+        "model": model,
+        "routing_version": version,
+        "kind": kind,
+        "runs": t.runs,
+        "errors": t.errors,
+        "prompt_tokens": t.prompt_tokens,
+        "completion_tokens": t.completion_tokens,
+        "total_tokens": t.total_tokens,
+        "cost": str(t.cost),
+        "latency": latency,
+    }
+
+
+def new_head(trace_id: bytes, day: date, now: int) -> Head:
+    """Return the head of a trace seen for the first time."""
+    return Head(trace_id=trace_id, day=day, seen_at=now, updated_at=now)

@@ -1,0 +1,43 @@
+"""Chunks: what one request says at length about one trace, compressed together.
+
+Spans of one trace repeat each other (system prompts, metadata), so a trace compressed as a whole takes less than
+half of the room its spans would take one by one, and a list never has to read it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import zstandard
+
+from traces_app.store.records import Chunk, RunPart, digest64
+
+_LEVEL = 1
+_MAX_CHUNK = 1 << 30
+_compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
+_decompressor = zstandard.ZstdDecompressor()
+
+
+def dump(value: Any) -> bytes:
+    """Return JSON bytes. Raises TypeError on what JSON cannot say."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+
+
+def pack(parts: list[RunPart], facts: bytes, payload: bytes) -> Chunk:
+    """Compress the lists of facts and payloads of one trace's parts, and write the place of each into its part."""
+    chunk_id = digest64(*(part.digest.to_bytes(8, "big", signed=True) for part in parts))
+    for slot, part in enumerate(parts):
+        part.chunk_id, part.slot = chunk_id, slot
+    return Chunk(
+        trace_id=parts[0].trace_id,
+        chunk_id=chunk_id,
+        facts=_compressor.compress(facts),
+        payload=_compressor.compress(payload),
+    )
+
+
+def unpack(blob: bytes) -> list[dict[str, Any]]:
+    """Return the list a chunk holds: one object for each part."""
+    items: list[dict[str, Any]] = orjson.loads(_decompressor.decompress(blob, max_output_size=_MAX_CHUNK))
+    return items

@@ -1,0 +1,102 @@
+"""Partitions made ahead and dropped behind; what a trace leaves when it goes.
+
+Works on any psycopg cursor inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: S608 - statements are put together from constants and dates
+from datetime import date, timedelta
+from typing import Any
+
+PARENTS = ("traces_app_runpart", "traces_app_chunk", "traces_app_attachment")
+AHEAD_DAYS = 7
+
+_DAYS = (
+    "SELECT substring(c.relname from '_([0-9]{8})$') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+)
+_DAYS_OF = _DAYS + " WHERE i.inhparent = 'traces_app_runpart'::regclass ORDER BY 1"
+_EXTEND = """
+UPDATE traces_app_tracehead h SET retention = 'extended' WHERE h.day < %(before)s AND h.retention = 'base'
+AND EXISTS (SELECT FROM feedback_app_feedback f WHERE f.trace_id = h.trace_id OR f.run_id = h.root_run_id)
+"""
+_SHED = """
+WITH over AS (
+    UPDATE traces_app_tracehead h SET shed_at = now()
+    WHERE NOT h.sampled AND h.shed_at IS NULL AND h.errors = 0 AND h.open_runs = 0 AND h.updated_at < %(before)s
+    AND h.retention = 'base' AND h.metadata !~ '(^|\\n)campaign'
+    AND NOT EXISTS (SELECT FROM feedback_app_feedback f WHERE f.trace_id = h.trace_id OR f.run_id = h.root_run_id)
+    AND NOT EXISTS (
+        SELECT FROM routing_app_dispatchrecord d WHERE d.run_id = h.root_run_id::text
+        AND (d.error_kind <> '' OR d.graph_failed OR (d.executed_pool <> '' AND d.executed_pool <> d.pool)))
+    RETURNING h.trace_id, h.day)
+DELETE FROM traces_app_chunk c USING over WHERE c.trace_id = over.trace_id AND c.day = over.day
+"""
+
+
+def make_partitions(cur: Any, today: date, ahead_days: int = AHEAD_DAYS) -> int:
+    """Make the partitions from today on that are missing; returns how many tables were made."""
+    cur.execute("SELECT traces_app_make_partitions(%s, %s)", (today, today + timedelta(days=ahead_days)))
+    return int(cur.fetchone()[0])
+
+
+def days(cur: Any) -> list[date]:
+    """Return the days that have partitions, oldest first."""
+    cur.execute(_DAYS_OF)
+    return [date(int(d[:4]), int(d[4:6]), int(d[6:])) for (d,) in cur.fetchall()]
+
+
+def prune(cur: Any, *, base_before: date, extended_before: date) -> list[date]:
+    """Drop what is older than its class of retention allows, whole traces only; returns the days that were touched.
+
+    Traces with feedback belong to the extended class. Where some of a day stay, its partition is written anew.
+    """
+    cur.execute(_EXTEND, {"before": base_before})
+    touched = []
+    for day in days(cur):
+        if day < extended_before:
+            _drop(cur, day, [])
+        elif day < base_before and (kept := _prunable(cur, day)) is not None:
+            _drop(cur, day, kept)
+        else:
+            continue
+        touched.append(day)
+    return touched
+
+
+def shed_unsampled(cur: Any, *, before: Any) -> int:
+    """Take the long values from traces that were not sampled, ended well and were quiet since `before`.
+
+    Errors, misroutes, runs with feedback and of campaigns are kept whole. The parts stay, so totals stay exact.
+    Returns the number of chunks that went.
+    """
+    cur.execute(_SHED, {"before": before})
+    return int(cur.rowcount)
+
+
+def _prunable(cur: Any, day: date) -> list[Any] | None:
+    """Return the traces of the day that stay, None when nothing of it is to go."""
+    cur.execute("SELECT trace_id, retention FROM traces_app_tracehead WHERE day = %s", (day,))
+    rows = cur.fetchall()
+    if rows and all(retention == "extended" for _, retention in rows):
+        return None
+    return [trace_id for trace_id, retention in rows if retention == "extended"]
+
+
+def _drop(cur: Any, day: date, kept: list[Any]) -> None:
+    bounds = f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+    # Writers hold a head while they write its parts; with all heads of the day held, none of them is at work on it.
+    cur.execute("SELECT FROM traces_app_tracehead WHERE day = %s ORDER BY trace_id FOR UPDATE", (day,))
+    for parent in PARENTS:
+        table = f"{parent}_{day:%Y%m%d}"
+        cur.execute(f"ALTER TABLE {parent} DETACH PARTITION {table}")
+        if kept:
+            cur.execute(f"ALTER TABLE {table} RENAME TO {table}_old")
+            cur.execute(f"CREATE TABLE {table} PARTITION OF {parent} {bounds}")
+            cur.execute(f"INSERT INTO {table} SELECT * FROM {table}_old WHERE trace_id = ANY(%s)", (kept,))
+            cur.execute(f"DROP TABLE {table}_old")
+        else:
+            cur.execute(f"DROP TABLE {table}")
+    cur.execute(
+        "DELETE FROM traces_app_tracehead WHERE day = %s AND NOT trace_id = ANY(%s::uuid[])", (day, kept)
+    )

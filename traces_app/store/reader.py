@@ -1,0 +1,191 @@
+"""Reads of the trace store, on any psycopg cursor the caller brings (Django's `connection.cursor()` too)."""
+
+from __future__ import annotations
+
+# ruff: noqa: S608 - statements are put together from constants of this package alone
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from traces_app.rows import RunPayload, RunRow, RunStatus
+from traces_app.store.columns import PART_SELECT, part_from_row
+from traces_app.store.merge import merge_parts
+from traces_app.store.pack import unpack
+from traces_app.store.records import Kind, RunPart, Status, uuid_bytes, uuid_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_STATUS: dict[int, RunStatus] = {Status.RUNNING: "running", Status.OK: "ok", Status.ERROR: "error"}
+_HEX = frozenset("0123456789abcdef")
+
+PARTS_OF_TRACES = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.trace_id = ANY(%s::uuid[])"
+PARTS_OF_RUNS = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.run_id = ANY(%s::uuid[])"
+FACTS = "SELECT uuid_send(trace_id), chunk_id, facts FROM traces_app_chunk WHERE trace_id = ANY(%s::uuid[])"
+PAYLOADS = (
+    "SELECT uuid_send(trace_id), chunk_id, payload FROM traces_app_chunk"
+    " WHERE trace_id = ANY(%s::uuid[]) AND chunk_id = ANY(%s)"
+)
+TRACES_OF = (
+    "SELECT trace_id::text FROM traces_app_runpart WHERE run_id = ANY(%(ids)s::uuid[])"
+    " UNION SELECT trace_id::text FROM traces_app_tracehead WHERE trace_id = ANY(%(ids)s::uuid[])"
+)
+
+
+class Cursor(Protocol):
+    """What is needed of a cursor."""
+
+    def execute(self, query: Any, params: Any = None) -> Any: ...
+    def fetchall(self) -> Sequence[Any]: ...
+    def fetchone(self) -> Any: ...
+
+
+def load_runs(cur: Cursor, trace_ids: Iterable[str]) -> list[RunRow]:
+    """Return every run of the traces, posts and patches merged, by start and run id."""
+    return _rows(cur, _parts(cur, PARTS_OF_TRACES, trace_ids))
+
+
+def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
+    """Return the runs with these ids that are stored, by start and run id."""
+    return _rows(cur, _parts(cur, PARTS_OF_RUNS, run_ids))
+
+
+def trace_ids_of(cur: Cursor, any_id: str) -> set[str]:
+    """Return the traces that a run id, a trace id or a W3C trace id (32 hex digits) names; empty when none."""
+    digits = any_id.lower().replace("-", "")
+    if len(digits) != 32 or not set(digits) <= _HEX:
+        return set()
+    cur.execute(TRACES_OF, {"ids": [digits]})
+    return {row[0] for row in cur.fetchall()}
+
+
+def load_payload(cur: Cursor, run_id: str) -> RunPayload | None:
+    """Return inputs, outputs and the other heavy values of one run; None when the run is not stored."""
+    return load_payloads(cur, [run_id]).get(run_id.lower())
+
+
+def load_payloads(cur: Cursor, run_ids: Iterable[str]) -> dict[str, RunPayload]:
+    """Return the heavy values of the runs that are stored, by run id."""
+    parts = _parts(cur, PARTS_OF_RUNS, run_ids)
+    _fill(cur, parts, PAYLOADS, "payload", [p.chunk_id for p in parts])
+    _fill(cur, parts, FACTS, "facts")
+    return {uuid_text(run.run_id): _payload(run) for run in _merged(parts)}
+
+
+def load_attachment(cur: Cursor, run_id: str, name: str) -> tuple[str, bytes] | None:
+    """Return (content type, bytes) of an attachment of a run."""
+    cur.execute(
+        "SELECT content_type, data FROM traces_app_attachment WHERE run_id = %s AND name = %s", (run_id, name)
+    )
+    row = cur.fetchone()
+    return None if row is None else (row[0], bytes(row[1]))
+
+
+def _parts(cur: Cursor, query: str, ids: Iterable[str]) -> list[RunPart]:
+    wanted = list(ids)
+    if not wanted:
+        return []
+    cur.execute(query, (wanted,))
+    return [part_from_row(row) for row in cur.fetchall()]
+
+
+def _rows(cur: Cursor, parts: list[RunPart]) -> list[RunRow]:
+    _fill(cur, parts, FACTS, "facts")
+    rows = [run_row(run) for run in _merged(parts)]
+    return sorted(rows, key=lambda r: (r.start or _EPOCH, r.run_id))
+
+
+def _fill(
+    cur: Cursor, parts: list[RunPart], query: str, field: str, chunk_ids: list[int] | None = None
+) -> None:
+    """Read the chunks of the parts and give each part its place in them."""
+    traces = [uuid_text(t) for t in {p.trace_id for p in parts}]
+    if not traces:
+        return
+    cur.execute(query, (traces,) if chunk_ids is None else (traces, chunk_ids))
+    wanted = {(p.trace_id, p.chunk_id) for p in parts}
+    chunks = {
+        (bytes(trace), chunk_id): unpack(bytes(blob))
+        for trace, chunk_id, blob in cur.fetchall()
+        if (bytes(trace), chunk_id) in wanted
+    }
+    for part in parts:
+        places = chunks.get((part.trace_id, part.chunk_id))
+        if places is not None:
+            setattr(part, field, places[part.slot])
+
+
+def _merged(parts: Iterable[RunPart]) -> list[RunPart]:
+    by_run: dict[bytes, list[RunPart]] = defaultdict(list)
+    for part in parts:
+        by_run[part.run_id].append(part)
+    return [merge_parts(of_run) for of_run in by_run.values()]
+
+
+def run_row(run: RunPart) -> RunRow:
+    """Return the run as the rest of the platform sees it."""
+    facts = run.facts
+    w3c = facts.get("w3c") or (None, None, None)
+    return RunRow(
+        run_id=uuid_text(run.run_id),
+        trace_id=uuid_text(run.trace_id),
+        parent_run_id=uuid_text(run.parent_id) if run.parent_id else None,
+        name=run.name,
+        run_type=run.run_type or "chain",
+        source="otlp" if run.kind == Kind.SPAN else "langsmith",
+        project=run.project,
+        start=_datetime(run.start),
+        end=_datetime(run.end),
+        status=_STATUS[run.status],
+        error=facts.get("error"),
+        assistant_id=run.assistant_id or None,
+        pool=run.pool or None,
+        routing_version=run.routing_version,
+        graph_digest=run.graph_digest or None,
+        dispatch_id=run.dispatch_id or None,
+        thread_id=run.thread_id or None,
+        model=run.model or None,
+        provider=run.provider or None,
+        prompt_tokens=run.prompt_tokens,
+        completion_tokens=run.completion_tokens,
+        total_tokens=run.total_tokens,
+        cost=run.cost,
+        tags=tuple(facts.get("tags") or ()),
+        metadata=facts.get("metadata") or {},
+        w3c_trace_id=w3c[0],
+        w3c_span_id=w3c[1],
+        w3c_parent_id=w3c[2],
+        attachments=tuple(facts.get("attachments") or ()),
+        first_token=_datetime(run.first_token),
+    )
+
+
+def _payload(run: RunPart) -> RunPayload:
+    values = run.payload
+    extra = values.get("extra")
+    metadata = run.facts.get("metadata")
+    if metadata:
+        extra = {**(extra or {}), "metadata": metadata}
+    return RunPayload(
+        inputs=values.get("inputs"),
+        outputs=values.get("outputs"),
+        events=values.get("events"),
+        extra=extra,
+        error=run.facts.get("error"),
+        serialized=values.get("serialized"),
+        dotted_order=run.facts.get("dotted_order"),
+    )
+
+
+def _datetime(us: int | None) -> datetime | None:
+    return None if us is None else _EPOCH + timedelta(microseconds=us)
+
+
+def valid_uuid(text: str) -> bool:
+    """Whether the text is a UUID in its usual form."""
+    try:
+        uuid_bytes(text)
+    except ValueError:
+        return False
+    return True
