@@ -1,0 +1,205 @@
+"""What is our worker's own: the secret, its report, limits, kills, and life without a database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psycopg
+import pytest
+
+from contract.graph_digest import digest_of
+from contract.registry import GRAPHS
+from tests.worker.conftest import SECRET, Server, start_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PROBE = "probe_email"
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A worker without a database, with tight limits."""
+    limits = {"WORKER_MAX_CONCURRENT_RUNS": "2", "WORKER_MAX_WAITING_RUNS": "1"}
+    limits |= {"WORKER_MAX_BODY_BYTES": "10000", "WORKER_RUN_TIMEOUT_S": "2"}
+    server = start_worker(tmp_path_factory.mktemp("bare") / "log", **limits)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "path", ["/info", "/_ml/health", "/_ml/graphs", "/runs/wait", "/threads/x", "/no/such"]
+)
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}])
+async def test_nothing_but_ok_answers_without_the_secret(
+    bare: Server, path: str, headers: dict[str, str]
+) -> None:
+    async with httpx.AsyncClient(base_url=bare.url) as client:
+        assert (await client.get(path, headers=headers)).status_code == 401
+        assert (await client.get("/ok")).json() == {"ok": True, "services": {}}
+
+
+async def test_the_secret_may_come_as_bearer(bare: Server) -> None:
+    async with httpx.AsyncClient(base_url=bare.url) as client:
+        answer = await client.get("/_ml/graphs", headers={"authorization": f"Bearer {SECRET}"})
+    assert answer.status_code == 200
+
+
+async def test_a_graph_that_does_not_compile_is_reported_and_stops_no_other(bare: Server) -> None:
+    rows = {row["assistant_id"]: row for row in bare.http().get("/_ml/graphs").json()["graphs"]}
+    assert rows["broken"]["ok"] is False
+    assert "missing" in rows["broken"]["error"]
+    assert rows[PROBE]["ok"] is True
+    refused = bare.http().post("/runs/wait", json={"assistant_id": "broken", "input": {}})
+    assert refused.status_code == 503
+    assert bare.http().post("/runs/wait", json={"assistant_id": PROBE, "input": {"x": 1}}).json()["x"] == 2
+
+
+async def test_another_pools_graph_is_404(bare: Server) -> None:
+    assert bare.http().post("/runs/wait", json={"assistant_id": "probe_core", "input": {}}).status_code == 404
+
+
+async def test_it_attests_what_it_runs(bare: Server) -> None:
+    spec = next(spec for spec in GRAPHS if spec.assistant_id == PROBE)
+    answer = bare.http().post("/runs/wait", json={"assistant_id": PROBE, "input": {"x": 1}})
+    assert answer.headers["x-agentic-graph-digest"] == digest_of(spec)
+    assert answer.headers["x-agentic-pool"] == "EMAIL"
+
+
+async def test_threads_need_a_database(bare: Server) -> None:
+    answer = bare.http().post("/threads", json={})
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_a_body_over_the_cap_is_413(bare: Server) -> None:
+    body = {"assistant_id": PROBE, "input": {"x": 1, "pad": "a" * 20_000}}
+    assert bare.http().post("/runs/wait", json=body).status_code == 413
+
+
+async def test_a_run_over_its_time_is_a_timeout(bare: Server) -> None:
+    answer = bare.http().post("/runs/wait", json={"assistant_id": PROBE, "input": {"sleep": 30}})
+    assert answer.json()["__error__"]["kind"] == "timeout"
+
+
+async def test_a_full_worker_answers_429(bare: Server) -> None:
+    async with httpx.AsyncClient(base_url=bare.url, headers={"x-api-key": SECRET}, timeout=20) as client:
+        calls = [
+            client.post("/runs/wait", json={"assistant_id": PROBE, "input": {"sleep": 1}}) for _ in range(6)
+        ]
+        answers = await asyncio.gather(*calls)
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [200, 200, 200, 429, 429, 429]
+    assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
+
+
+async def test_a_caller_that_leaves_ends_its_stateless_run(worker: Server) -> None:
+    async with httpx.AsyncClient(base_url=worker.url, headers={"x-api-key": SECRET}) as client:
+        body = {"assistant_id": PROBE, "input": {"sleep": 60}}
+        async with client.stream("POST", "/runs/wait", json=body) as answer:
+            assert answer.status_code == 200
+        assert await eventually(lambda: unfinished(worker) == 0)
+
+
+async def test_threads_keep_what_a_forgetful_graph_made(worker: Server) -> None:
+    client: Any = worker.client()
+    thread = (await client.threads.create())["thread_id"]
+    await client.runs.wait(thread, "forgetful", input={"x": 5})
+    state = await client.threads.get_state(thread)
+    assert (state["values"]["x"], state["next"]) == (5, [])
+    assert len(await client.threads.get_history(thread)) == 1
+    for path, body in (
+        (f"/threads/{thread}/state", {"values": {"x": 1}}),
+        (f"/threads/{thread}/runs/wait", {"assistant_id": "forgetful", "command": {"resume": 1}}),
+    ):
+        refused = worker.http().post(path, json=body)
+        assert refused.status_code == 409
+        assert "checkpoint" in refused.json()["detail"]
+
+
+async def test_stateless_runs_write_no_checkpoint(worker: Server) -> None:
+    with psycopg.connect(worker.database_url) as connection:
+        count = "SELECT count(*) FROM pool_email.checkpoints"
+        before = connection.execute(count).fetchone()
+        worker.http().post("/runs/wait", json={"assistant_id": PROBE, "input": {"x": 1}})
+        assert connection.execute(count).fetchone() == before
+
+
+async def test_a_killed_workers_background_run_is_taken_up_from_its_checkpoint(
+    pool_database: str, tmp_path: Path
+) -> None:
+    first = start_worker(tmp_path / "first", pool_database)
+    client: Any = first.client()
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, "steps", input={"x": 1, "sleep": 4}, durability="sync")
+    with psycopg.connect(pool_database, autocommit=True) as connection:
+        written = "SELECT count(*) FROM pool_email.checkpoints WHERE thread_id = %s AND (metadata ->> 'step')::int >= 1"
+        assert await eventually(lambda: connection.execute(written, (thread,)).fetchone() != (0,))
+    first.stop(kill=True)
+    second = start_worker(tmp_path / "second", pool_database)
+    try:
+        client = second.client()
+        async with asyncio.timeout(60):
+            values = await client.runs.join(thread, run["run_id"])
+        assert values["done"] == ["first", "second"]
+        assert (await client.runs.get(thread, run["run_id"]))["status"] == "success"
+        assert (await client.threads.get(thread))["status"] == "idle"
+    finally:
+        second.stop()
+
+
+async def test_a_killed_workers_foreground_run_leaves_no_busy_thread(
+    pool_database: str, tmp_path: Path
+) -> None:
+    first = start_worker(tmp_path / "first", pool_database)
+    thread = str(uuid.uuid4())
+    async with httpx.AsyncClient(base_url=first.url, headers={"x-api-key": SECRET}) as http:
+        body = {"assistant_id": PROBE, "input": {"sleep": 60}, "if_not_exists": "create"}
+        async with http.stream("POST", f"/threads/{thread}/runs/wait", json=body):
+            first.stop(kill=True)
+    second = start_worker(tmp_path / "second", pool_database)
+    try:
+        client: Any = second.client()
+        async with asyncio.timeout(30):
+            while (await client.threads.get(thread))["status"] == "busy":  # noqa: ASYNC110 - another process ends it
+                await asyncio.sleep(0.1)
+        assert (await client.threads.get(thread))["error"]["error"] == "WorkerLost"
+        assert (await client.runs.wait(thread, PROBE, input={"x": 1}))["x"] == 2
+    finally:
+        second.stop()
+
+
+async def test_a_stopped_worker_hands_its_background_run_over(pool_database: str, tmp_path: Path) -> None:
+    first = start_worker(tmp_path / "first", pool_database)
+    client: Any = first.client()
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, PROBE, input={"x": 1, "sleep": 5})
+    async with asyncio.timeout(20):
+        while (await client.runs.get(thread, run["run_id"]))["status"] != "running":  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.05)
+    await asyncio.to_thread(first.stop)
+    second = start_worker(tmp_path / "second", pool_database)
+    try:
+        async with asyncio.timeout(40):
+            assert (await second.client().runs.join(thread, run["run_id"]))["x"] == 2
+    finally:
+        second.stop()
+
+
+def unfinished(server: Server) -> int:
+    return int(server.http().get("/_ml/health").json()["runs"]["unfinished"])
+
+
+async def eventually(condition: Any, seconds: float = 20) -> bool:
+    """Poll until the condition holds; False when it did not in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        await asyncio.sleep(0.05)
+    return False
