@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # as typing.TYPE_CHECKING, without the import
+if TYPE_CHECKING:
+    from typing import Any
+
 _LINE: dict[str, object] = {"type": "string", "maxLength": 400}
 _TEXT: dict[str, object] = {"type": "string", "maxLength": 20_000}
 _LINES: dict[str, object] = {"type": "array", "items": _TEXT, "maxItems": 50}
@@ -25,13 +29,14 @@ _COMPANY = _record(
     github={**_LINE, "description": "name or address of its GitHub organisation"},
     facts={**_LINES, "description": "what is known about it, one fact a line, usable in a letter"},
 )
-_CONTACT = _record(("name",), name=_NAME, role=_LINE, email=_LINE)
+_CONTACT = _record(name=_NAME, role=_LINE, email=_LINE)
 _OFFER = _record(
     ("product",),
     product=_NAME,
     value={**_LINE, "description": "what it does for the reader, starting with a verb"},
     proof={**_LINE, "description": "one sentence that backs the value"},
-    ask={**_LINE, "description": "the one question to close with"},
+    goal={**_LINE, "description": "what the mail is to lead to, such as a 20 minute call"},
+    ask={**_LINE, "description": "the one question to close with, when it is not about the goal"},
 )
 _SENDER = _record(name=_LINE, role=_LINE, company=_LINE)
 _PROFILE = _record(
@@ -83,7 +88,7 @@ def _fields(*required: str, **properties: dict[str, object]) -> dict[str, object
     return {"properties": properties, "required": list(required), "additionalProperties": False}
 
 
-SHAPES: dict[str, dict[str, object]] = {
+SHAPES: dict[str, dict[str, Any]] = {
     "email_compose": _shape(
         "Who writes to whom, about what",
         _fields(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.graphs.classify.reply import ACTIONS, build_graph
-from fleet.kit.rules import replies
+from fleet.kit.rules.reply_phrases import PHRASES
 from tests.evals.runner import evaluate, load
 
 MESSAGE = {
@@ -82,4 +82,4 @@ async def test_odd_bodies_are_answered_soon(body):
 
 
 def test_every_label_has_phrases():
-    assert set(replies.PHRASES) == set(ACTIONS)
+    assert set(PHRASES) == set(ACTIONS)

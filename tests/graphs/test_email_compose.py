@@ -60,6 +60,19 @@ async def test_little_is_enough_and_nothing_is_made_up():
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "asked"),
+    [
+        ({"goal": "a 20 minute call"}, "Would a 20 minute call be useful?"),
+        ({"ask": "A 20 minute call."}, "Would a 20 minute call be useful?"),
+        ({"ask": "Who decides on this?", "goal": "a call"}, "Who decides on this?"),
+    ],
+)
+async def test_letter_closes_with_its_one_question(more, asked):
+    letter = await compose({**EXAMPLE, "offer": {"product": "Relay", **more}})
+    assert f"\n\n{asked}\n\nBest," in letter["body"]
+
+
 async def test_hostile_facts_stay_text():
     payload = {
         "contact": {"name": "Eve\r\nBcc: all@example.com"},

@@ -3,11 +3,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fleet.kit.http import Source, SourceError, connect
 from fleet.kit.ssrf import UnsafeAddress, is_public, resolve_public
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def closed_port() -> int:
@@ -17,7 +21,10 @@ def closed_port() -> int:
 
 
 async def test_safe_method_is_retried_until_it_answers(loopback):
-    service = loopback(lambda asked: (502, {}, b"") if len(service.asked) < 3 else (200, {}, {"ok": True}))
+    answers: Iterator[tuple[int, dict[str, str], object]] = iter(
+        [(502, {}, b""), (502, {}, b""), (200, {}, {"ok": True})]
+    )
+    service = loopback(lambda asked: next(answers))
     async with connect(Source("thing", service.base_url)) as session:
         assert await session.get_json("/x", page=2) == {"ok": True}
     assert [asked.query for asked in service.asked] == [{"page": "2"}] * 3

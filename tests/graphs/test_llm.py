@@ -40,10 +40,12 @@ async def test_traced_run_names_model_provider_prompt_and_tokens(model):
     finally:
         var_child_runnable_config.reset(token)
     (run,) = collector.traced_runs
+    assert run.extra is not None
     metadata = run.extra["metadata"]
     assert (run.run_type, run.name) == ("llm", "test.pick")
     assert (metadata["ls_provider"], metadata["ls_model_name"]) == ("openai", "small-1")
     assert metadata["prompt_version"] == PROMPT.version
+    assert run.outputs is not None
     usage = run.outputs["generations"][0][0]["message"]["kwargs"]["usage_metadata"]
     assert usage["total_tokens"] == 120
     assert usage["input_token_details"] == {"cache_read": 64}

@@ -40,7 +40,7 @@ def draft(facts: dict[str, Any]) -> dict[str, Any]:
     lines = [
         greeting(contact, clean(facts.get("tone"))),
         " ".join(line for line in middle if line),
-        as_sentence(clean(offer.get("ask"))) or DEFAULT_ASK,
+        question(offer),
         signature(sender),
     ]
     subject = f"{clean(offer.get('product')) or 'An idea'} for {name}"
@@ -129,6 +129,15 @@ def pitch(offer: dict[str, Any]) -> str:
     if not value:
         return f"I would like to show you {product}."
     return as_sentence(f"{product} {value}" if value[0].islower() else f"{product}: {value}")
+
+
+def question(offer: dict[str, Any]) -> str:
+    """The question asked for, else one about the goal, else the usual one. An ask such as `a call` is a goal."""
+    ask, goal = clean(offer.get("ask")), clean(offer.get("goal"), 120)
+    if ask and not re.match(r"(?:an?|the)\b[^?]*$", ask, re.IGNORECASE):
+        return as_sentence(ask)
+    wanted = (goal or ask).rstrip(".?!")
+    return f"Would {wanted[0].lower()}{wanted[1:]} be useful?" if wanted else DEFAULT_ASK
 
 
 def signature(sender: dict[str, Any]) -> str:
