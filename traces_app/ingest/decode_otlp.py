@@ -266,8 +266,9 @@ def _run_type(attrs: dict[str, Any]) -> str:
 
 def _first(attrs: dict[str, Any], names: tuple[str, ...]) -> Any:
     for name in names:
-        if attrs.get(name) not in (None, ""):
-            return attrs[name]
+        value = attrs.get(name)
+        if value is not None and value != "":
+            return value
     return None
 
 

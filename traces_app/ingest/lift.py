@@ -13,7 +13,11 @@ _MAX_COUNT = 2**53
 
 def clean_text(value: Any, limit: int = MAX_TEXT) -> str:
     """Return a short text that PostgreSQL can hold; anything but a text, a number or None becomes ""."""
-    if value is None or isinstance(value, bool) or not isinstance(value, str | int | float):
+    if value is None:
+        return ""
+    if type(value) is str and len(value) <= limit and "\0" not in value:
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = value if isinstance(value, str) else str(value)
     if len(text) > limit:
@@ -53,7 +57,8 @@ def lift_metadata(part: RunPart, metadata: dict[str, Any]) -> None:
     part.graph_digest = clean_text(get("agentic.graph_digest"))
     part.dispatch_id = clean_text(get("agentic.dispatch_id"))
     part.thread_id = clean_text(get("thread_id") or get("session_id") or get("conversation_id"))
-    part.graph_root = (get("agentic.run_id") or get("run_id")) == uuid_text(part.run_id)
+    own = get("agentic.run_id") or get("run_id")
+    part.graph_root = own is not None and own == uuid_text(part.run_id)
 
 
 def lift_usage(part: RunPart, usage: Any) -> None:

@@ -80,7 +80,8 @@ class OtlpDoor:
 
     def _is_known(self, span: Span, project: str) -> bool:
         named = str(span.attributes.get("langsmith.trace.session_name") or project)
-        return self.recent_runs.knows(named, span.name, span.start // 1000)
+        start = (span.start + 500) // 1000  # the SDK gets its nanoseconds through a float, some hundred off
+        return self.recent_runs.knows(named, span.name, start)
 
 
 def _answer(media_type: str, rejected: int, reason: str) -> Answer:

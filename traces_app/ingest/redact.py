@@ -48,21 +48,9 @@ PATTERNS = (
     r"(?i:\bbearer) +[A-Za-z0-9._~+/-]{20,}=*",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
 )
-#: What every match of a default pattern contains, in lower case.
-_PATTERN_MARKS = (
-    b"sk-",
-    b"lsv2_",
-    b"akia",
-    b"ghp_",
-    b"gho_",
-    b"ghu_",
-    b"ghs_",
-    b"ghr_",
-    b"xox",
-    b"eyj",
-    b"bearer ",
-    b"private key",
-)
+#: What every match of a default pattern contains, in lower case; single searches, as one alternation is 5 times slower.
+_PATTERN_MARKS = (b"sk-", b"lsv2_", b"akia", b"xox", b"eyj", b"bearer ", b"private key")
+_GITHUB_MARK = re.compile(rb"gh[pousr]_")
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -90,7 +78,10 @@ class Ruleset:
     def suspects(self, blob: bytes) -> bool:
         """Whether anything in the JSON bytes could match a rule."""
         low = blob.lower()
-        if any(mark in low for mark in _PATTERN_MARKS) or self._key_mark.search(low):
+        for mark in _PATTERN_MARKS:
+            if mark in low:
+                return True
+        if _GITHUB_MARK.search(low) or self._key_mark.search(low):
             return True
         if not self._extra:
             return False

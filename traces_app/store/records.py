@@ -123,11 +123,11 @@ class Bundle(msgspec.Struct, kw_only=True):
 
 def digest64(*pieces: bytes) -> int:
     """Return a signed 64-bit digest of the pieces, boundaries included."""
-    h = hashlib.blake2b(digest_size=8)
+    h = hashlib.sha256()  # the fastest on processors of today
     for piece in pieces:
         h.update(len(piece).to_bytes(4, "big"))
         h.update(piece)
-    return int.from_bytes(h.digest(), "big", signed=True)
+    return int.from_bytes(h.digest()[:8], "big", signed=True)
 
 
 def run_id_of_span(trace_id: bytes, span_id: bytes) -> bytes:
