@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType  # msgspec reads the annotations at run time
 
+from routing_app.dispatcher.deadline import Deadline
 from routing_app.dispatcher.errors import Problem, bad_request
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ async def read_body(
 
 async def _first_message(receive: Receive, timeout_s: float) -> Mapping[str, Any]:
     try:
-        async with asyncio.timeout(timeout_s):
+        with Deadline(timeout_s):
             message = await receive()
     except TimeoutError:
         raise bad_request(408, "the body did not arrive in time") from None
@@ -127,7 +128,7 @@ def _decode(decoder: Any, body: bytes) -> Any:
 
 def _refuse_duplicates(body: bytes) -> None:
     """A key given twice would let two readers of one body see two different requests."""
-    json.loads(body.decode("utf-8"), object_pairs_hook=_unique)
+    _strict(body.decode())
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -139,3 +140,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise ValueError(f"duplicate key '{key[:100]}'")
             seen.add(key)
     return found
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_unique).decode

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from contract.headers import parse_inbound
 from routing_app.dispatcher.body import ClientGone
+from routing_app.dispatcher.ids import new_traceparent, new_uuid
 from routing_app.dispatcher.records import Record
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Call:
         self.trace_headers: Headers = []
         self.watch: ClientWatch | None = None
         self.record = Record(
-            id=str(uuid.UUID(bytes=os.urandom(16), version=4)),
+            id=new_uuid(),
             received_at=datetime.now(UTC),
             request_id="",
             method=self.method,
@@ -87,7 +86,7 @@ class Call:
         inbound = parse_inbound(
             {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         )
-        record.request_id = inbound.request_id or str(uuid.uuid4())
+        record.request_id = inbound.request_id or new_uuid()
         record.dropped_headers = inbound.dropped
         if inbound.langsmith_trace is not None:
             record.ls_trace_id = inbound.langsmith_trace.trace_id
@@ -111,8 +110,8 @@ class Call:
     def _request_id(self) -> str:
         given = self.headers.get(b"x-request-id")
         if given is None:
-            return str(uuid.uuid4())
-        return parse_inbound({"x-request-id": given.decode("latin-1")}).request_id or str(uuid.uuid4())
+            return new_uuid()
+        return parse_inbound({"x-request-id": given.decode("latin-1")}).request_id or new_uuid()
 
     def _pass_on(self, name: bytes) -> None:
         value = self.headers.get(name)
@@ -120,9 +119,9 @@ class Call:
             self.trace_headers.append((name, value))
 
     def _mint(self) -> None:
-        trace_id, span_id = os.urandom(16).hex(), os.urandom(8).hex()
-        self.record.w3c_trace_id, self.record.w3c_minted = trace_id, True
-        self.trace_headers.append((b"traceparent", f"00-{trace_id}-{span_id}-01".encode()))
+        self.record.w3c_trace_id, header = new_traceparent()
+        self.record.w3c_minted = True
+        self.trace_headers.append((b"traceparent", header.encode()))
 
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self.started_at) * 1000

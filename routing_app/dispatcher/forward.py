@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from routing_app.dispatcher.deadline import Deadline
 from routing_app.dispatcher.errors import Kind, Problem
 from routing_app.dispatcher.pool import Bulkhead, Pool, Replica, Saturated
 from routing_app.dispatcher.relay import Mode, Relay
@@ -146,7 +147,7 @@ async def _exchange(call: Call, order: Order, replica: Replica) -> None:
     relay = Relay(call, order, replica)
     with replica.call():
         try:
-            async with asyncio.timeout(order.deadline_s):
+            with Deadline(order.deadline_s):
                 await _ask(call, order, replica, relay)
         except NotReached as error:
             replica.breaker.failed(str(error))

@@ -101,9 +101,7 @@ class Connection(asyncio.Protocol):
         """Whether an idle connection was closed by the other side, even if the event loop has not seen it yet."""
         if self.closed or self._transport.is_closing():
             return True
-        probe = select.poll()
-        probe.register(self._fd, select.POLLIN)
-        return bool(probe.poll(0))
+        return bool(self._probe.poll(0))
 
     async def _wait(self) -> None:
         if self._error is not None:
@@ -131,7 +129,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._fd: int = transport.get_extra_info("socket").fileno()
+        self._probe = select.poll()
+        self._probe.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         if self._complete or self._idle_s == 0.0:  # bytes nobody asked for
