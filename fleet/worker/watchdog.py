@@ -14,6 +14,7 @@ import time
 log = logging.getLogger("fleet.worker")
 _TICK_S = 0.5
 _LAG_S = 1.0
+_REARM_S = 10.0  # arming costs milliseconds
 
 
 class LoopWatchdog:
@@ -27,11 +28,14 @@ class LoopWatchdog:
     async def watch(self) -> None:
         """Tick until cancelled."""
         try:
+            armed = 0.0
             while True:
-                faulthandler.dump_traceback_later(self._exit_after, exit=True)
-                due = time.monotonic() + _TICK_S
+                now = time.monotonic()
+                if now - armed > _REARM_S or not armed:
+                    faulthandler.dump_traceback_later(self._exit_after + _REARM_S, exit=True)
+                    armed = now
                 await asyncio.sleep(_TICK_S)
-                self._note(time.monotonic() - due)
+                self._note(time.monotonic() - now - _TICK_S)
         finally:
             faulthandler.cancel_dump_traceback_later()
 
