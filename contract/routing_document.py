@@ -83,6 +83,13 @@ def parse(raw: bytes | str | Mapping[str, Any]) -> RoutingDocument:
             raw = json.loads(raw)
         except (ValueError, RecursionError) as error:
             raise RoutingDocumentError("$", f"not JSON: {error}") from None
+    document = check_shape(raw)
+    _check(document["digest"] == digest(document), "digest", "does not match the content")
+    return document
+
+
+def check_shape(raw: object) -> RoutingDocument:
+    """The document, every field checked but the digest's truth; raises RoutingDocumentError."""
     document = _fields(raw, "$", RoutingDocument)
     _check(document["schema"] == SCHEMA, "schema", f"must be {SCHEMA}")
     _integer(document["version"], "version", minimum=1)
@@ -92,9 +99,7 @@ def parse(raw: bytes | str | Mapping[str, Any]) -> RoutingDocument:
     _route(document["core"], "core")
     _graphs(document["graphs"])
     _fraction(_fields(document["sampling"], "sampling", Sampling)["default"], "sampling.default")
-    parsed = cast("RoutingDocument", document)
-    _check(parsed["digest"] == digest(parsed), "digest", "does not match the content")
-    return parsed
+    return cast("RoutingDocument", document)
 
 
 def canonical_bytes(document: Mapping[str, Any]) -> bytes:
@@ -255,9 +260,18 @@ def _is_instant(value: object) -> bool:
         return False
 
 
+_LEAVES = frozenset({str, int, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind in _LEAVES:
+        return value
+    if kind is float:
+        return int(value) if value.is_integer() else value
+    # Leaves are looked at here, not by a call each: a large document has a hundred thousand.
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: item if type(item) in _LEAVES else _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        return [item if type(item) in _LEAVES else _plain(item) for item in value]
+    return value

@@ -62,14 +62,19 @@ def draft_content() -> dict[str, Any]:
     return build_content(pool_facts(), graph_facts())
 
 
-def check_draft() -> list[Check]:
-    """Every finding on the draft; the environment is this process's own."""
+def check_draft(
+    pools: Sequence[PoolFacts] | None = None, graphs: Sequence[GraphFacts] | None = None
+) -> list[Check]:
+    """Every finding on the draft, or on facts already read; the environment is this process's own."""
     reports = [
         Report(report.pool, report.url, report.ok, report.error, report.graphs)
         for report in PoolReport.objects.all()
     ]
     return run_checks(
-        pool_facts(), graph_facts(), has_variable=lambda name: bool(os.environ.get(name)), reports=reports
+        pool_facts() if pools is None else pools,
+        graph_facts() if graphs is None else graphs,
+        has_variable=lambda name: bool(os.environ.get(name)),
+        reports=reports,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from contract.routing_document import ENVELOPE, digest, parse
+from contract.routing_document import ENVELOPE, check_shape, digest
 from registry_app.audit import Actor, acting
 from routing_app.models import AllowlistEntry, Pool, RoutingDraft, RoutingRevision
 from routing_app.services.document import (
@@ -55,13 +55,13 @@ def publish_routing(*, actor: Actor, reason: str, base_version: int) -> RoutingR
     _check_reason(reason)
     with acting(actor, reason):
         _lock()
-        live = live_revision()
-        if base_version != _version(live):
-            raise _stale(base_version, live)
-        checks = check_draft()
+        if base_version != live_version():
+            raise _stale(base_version, live_revision())
+        pools, graphs = pool_facts(), graph_facts()
+        checks = check_draft(pools, graphs)
         if any(check.level == "error" for check in checks):
             raise ChecksFailed(checks)
-        revision = _write(draft_content(), actor=actor, reason=reason, base_version=base_version)
+        revision = _write(build_content(pools, graphs), actor=actor, reason=reason, base_version=base_version)
         _set_base(revision.version)
     return revision
 
@@ -140,6 +140,11 @@ def live_revision() -> RoutingRevision | None:
     return RoutingRevision.objects.order_by("-version").first()
 
 
+def live_version() -> int:
+    """0 before the first publication."""
+    return RoutingRevision.objects.order_by("-version").values_list("version", flat=True).first() or 0
+
+
 def pending_changes() -> list[Change]:
     """What publishing the draft now would change."""
     live = live_revision()
@@ -194,9 +199,9 @@ def _live_settings(graph: GraphFacts, entry: Mapping[str, Any] | None) -> GraphF
 def _write(
     content: dict[str, Any], *, actor: Actor, reason: str, base_version: int, rollback_of: int | None = None
 ) -> RoutingRevision:
-    version, now = _version(live_revision()) + 1, timezone.now()
+    version, now = base_version + 1, timezone.now()  # the lock is held: the base is the live one
     document = {**content, "version": version, "digest": digest(content), "published_at": now.isoformat()}
-    parse(document)
+    check_shape(document)
     return RoutingRevision.objects.create(
         version=version,
         document=document,
