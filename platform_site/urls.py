@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("registry/", include("routing_app.graph_urls")),
     path("routing/", include("routing_app.urls")),
     path("routing.json", routing_json, name="routing-json"),
+    path("", views.home, name="home"),
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("campaigns/", include("campaigns_app.urls")),

@@ -12,11 +12,26 @@ from django.http import HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from platform_site import home as home_reads
 from platform_site import patterns
-from platform_site.lib.htmx import wants_fragment
+from platform_site.lib.htmx import render_page, wants_fragment
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+
+
+@login_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Is anything wrong now, where, since when."""
+    found = home_reads.home()
+    well = [tile.slug for tile in found.tiles if tile.state != "failing"]
+    context = {
+        "home": found,
+        "healthy": ", ".join(well),
+        "healthy_verb": "is" if len(well) == 1 else "are",
+    }
+    return render_page(request, "home.html", context, partial="now")
 
 
 @login_required

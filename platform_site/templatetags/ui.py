@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from platform_site.lib import show
 
@@ -54,6 +55,7 @@ TONE_ICONS = {"ok": "circle-check", "bad": "circle-x", "warn": "triangle-alert",
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def icon(name: str, extra: str = "") -> SafeString:
     """One symbol of the sprite, hidden from assistive technology: the word beside it speaks."""
     return format_html(
@@ -66,12 +68,14 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=16)
 def kind_icon(kind: str) -> SafeString:
     """The plane's mark: caller, dispatcher, pool, node, llm, tool."""
     return icon(KINDS.get(kind, "workflow"), f"c-kind--{kind}")
 
 
 @register.simple_tag
+@lru_cache(maxsize=256)
 def state(name: str, text: str = "") -> SafeString:
     """Icon + word + colour of a state; `text` replaces the word."""
     mark, tone = STATES.get(name, STATES["unknown"])
@@ -109,3 +113,14 @@ def tone(name: str) -> str:
 @register.filter
 def tone_icon(name: str) -> str:
     return TONE_ICONS.get(tone(name), "info")
+
+
+@register.filter
+def prose(text: str) -> SafeString:
+    """A sentence in which back-ticks mark code, and nothing else is markup."""
+    parts = str(text).split("`")
+    return format_html_join(
+        "",
+        "{}",
+        ((format_html("<code>{}</code>", part) if at % 2 else part,) for at, part in enumerate(parts)),
+    )

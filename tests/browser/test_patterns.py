@@ -42,3 +42,13 @@ def test_theme_is_kept_and_shared_with_the_admin(open_page: Callable[..., Page])
     page.reload()
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert page.evaluate("localStorage.getItem('theme')") == "dark"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_admin_wears_the_same_colours(
+    open_page: Callable[..., Page], scheme: Literal["light", "dark"]
+) -> None:
+    page = open_page("/admin/", color_scheme=scheme)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 25, 28)"}[scheme]
+    assert page.evaluate("window.__violations") == []

@@ -57,7 +57,7 @@ class _Verbs(HTMLParser):
 def test_every_htmx_verb_sits_on_a_real_link_or_form(path: Path) -> None:
     parser = _Verbs()
     # Template tags inside attributes would confuse an HTML parser; their text does not matter here.
-    parser.feed(re.sub(r"{%.*?%}", "", path.read_text()))
+    parser.feed(re.sub(r"{%.*?%}", "x", path.read_text()))
     assert parser.bad == []
 
 

@@ -1,0 +1,1 @@
+"""What the trace pages show, worked out before a template sees it: rows, conversation, JSON as a tree."""

@@ -1,0 +1,184 @@
+"""The rows of the run tree as the template writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from traces_app.charts import waterfall
+from traces_app.charts.scale import Scale
+from traces_app.pages.window import Fold, Window, window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from django.utils.safestring import SafeString
+
+    from traces_app.tree import Finding, Node, StitchedTree
+
+KIND_WORDS = {"pool": "pool root", "llm": "LLM"}
+MAX_INDENT = 12
+TONES = {"error": "bad", "warning": "warn", "info": "info"}
+MARKS = {"error": "circle-x", "warning": "triangle-alert", "info": "info"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the treegrid. `expanded` is None for a row without children."""
+
+    node: Node
+    #: What the row is called, and in a quieter voice what it is.
+    name: str
+    word: str
+    level: int
+    indent: int
+    position: int
+    siblings: int
+    expanded: bool | None
+    #: Its children were not sent; opening it asks the server.
+    more: bool
+    href: str
+    fold_href: str
+    selected: bool
+    tabbable: bool
+    duration: timedelta | None
+    tokens: int | None
+    own: bool
+    plane: bool
+    bar: SafeString
+    findings: tuple[FindingRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """A finding in the tree, at the place it happened."""
+
+    finding: Finding
+    tone: str
+    mark: str
+    #: `finding-1` is where the count of findings links to; empty for those that ask nothing.
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeTable:
+    """Everything the tree's template needs."""
+
+    rows: tuple[Row, ...]
+    axis: SafeString
+    total: int
+    window: Window
+    before_href: str
+    after_href: str
+    live: bool
+
+
+def tree_table(
+    tree: StitchedTree, *, base: str, fold: Fold, selected: str | None, now: datetime | None = None
+) -> TreeTable:
+    """`base` is the action's address, `/traces/<id>/`; `selected` the id of the row whose panel is open."""
+    moment = now or datetime.now(UTC)
+    cut = window(tree.nodes, fold, selected)
+    scale = scale_of(tree, moment)
+    behind = waterfall.grid(scale)
+    places = _places(tree.nodes)
+    anchors = count(1)
+    focus = (
+        selected if any(node.id == selected for node in cut.nodes) else cut.nodes[0].id if cut.nodes else ""
+    )
+    rows = tuple(
+        Row(
+            node=node,
+            name="dispatch" if node.kind == "dispatcher" else node.name,
+            word=_word(node),
+            level=node.depth + 1,
+            indent=min(node.depth, MAX_INDENT),
+            position=places[node.id][0],
+            siblings=places[node.id][1],
+            expanded=(node.id not in cut.shut) if node.child_count else None,
+            more=node.id in cut.shut,
+            href=f"{base}runs/{node.run_id}" if node.run_id else f"{base}hops/{quote(node.id, safe='')}",
+            fold_href=_fold_href(node, fold, cut),
+            selected=node.id == selected,
+            tabbable=node.id == focus,
+            duration=duration_of(node, moment),
+            tokens=node.tokens,
+            own=not node.child_count,
+            plane=node.kind in waterfall.RAILS,
+            bar=waterfall.bar(node, scale, moment, behind),
+            findings=_findings(node, anchors),
+        )
+        for node in cut.nodes
+    )
+    return TreeTable(
+        rows=rows,
+        axis=waterfall.axis(scale),
+        total=len(tree.nodes),
+        window=cut,
+        before_href=_query(fold, first=max(cut.before - 500, 0)) if cut.before else "",
+        after_href=_query(fold, first=cut.before + len(cut.nodes)) if cut.after else "",
+        live=tree.state == "running",
+    )
+
+
+def scale_of(tree: StitchedTree, now: datetime) -> Scale:
+    """The axis of the whole action; an action still running ends now, an empty one lasts a millisecond."""
+    start = tree.story.start or now
+    end = now if tree.state == "running" or tree.story.end is None else tree.story.end
+    return Scale(start, max((end - start).total_seconds(), 0.001))
+
+
+def duration_of(node: Node, now: datetime) -> timedelta | None:
+    """How long it took; of a running row how long it takes so far; unknown without a start."""
+    if node.start is None:
+        return None
+    if node.end is None:
+        return max(now - node.start, timedelta()) if node.status == "running" else None
+    return max(node.end - node.start, timedelta())
+
+
+def _word(node: Node) -> str:
+    if node.kind != "dispatcher" or not node.pool:
+        return KIND_WORDS.get(node.kind, node.kind)
+    return f"v{node.routing_version} → {node.pool}" if node.routing_version is not None else f"→ {node.pool}"
+
+
+def _findings(node: Node, anchors: Iterator[int]) -> tuple[FindingRow, ...]:
+    return tuple(
+        FindingRow(
+            one,
+            TONES[one.severity],
+            MARKS[one.severity],
+            "" if one.severity == "info" else f"finding-{next(anchors)}",
+        )
+        for one in node.findings
+    )
+
+
+def _places(nodes: Iterable[Node]) -> dict[str, tuple[int, int]]:
+    """(position among its siblings, how many siblings) of each row, for assistive technology."""
+    families: dict[str | None, list[str]] = {}
+    for node in nodes:
+        families.setdefault(node.parent_id, []).append(node.id)
+    return {
+        node_id: (at, len(family))
+        for family in families.values()
+        for at, node_id in enumerate(family, start=1)
+    }
+
+
+def _fold_href(node: Node, fold: Fold, cut: Window) -> str:
+    if not node.child_count:
+        return ""
+    if node.id in cut.shut:
+        return _query(Fold(fold.opened | {node.id}, fold.closed - {node.id}, fold.first))
+    return _query(Fold(fold.opened - {node.id}, fold.closed | {node.id}, fold.first))
+
+
+def _query(fold: Fold, first: int | None = None) -> str:
+    start = fold.first if first is None else first
+    pairs = [("open", one) for one in sorted(fold.opened)] + [("closed", one) for one in sorted(fold.closed)]
+    return "?" + urlencode([*pairs, ("from", start)] if start else pairs)
