@@ -3,8 +3,8 @@
     python bench/ingest_bench.py [--seconds 10] [--profile]
 
 Real uvicorn, real PostgreSQL, generator on the same machine; default redaction and roll-ups on. A span counts when
-it can be read from the database, not when it was answered. Prints one line of JSON. `--peers` names why a peer is
-not measured in this run; their figures on this load stand in docs/adr/0005-trace-store.md.
+it can be read from the database, not when it was answered. Prints one line of JSON. `--peers` says that no peer was
+measured in this run, and why.
 """
 
 from __future__ import annotations
