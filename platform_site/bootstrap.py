@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import secrets
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -26,6 +29,16 @@ ADMIN = "admin"
 
 def migrate() -> None:
     call_command("migrate", interactive=False, verbosity=0)
+
+
+def set_up_pools(database_url: str) -> None:
+    """Create the pools' own schemas, in a process of its own: the web never imports what runs graphs.
+
+    Raises:
+        subprocess.CalledProcessError: The set-up failed; it has said why.
+    """
+    command = [sys.executable, "-m", "fleet.worker.setup"]
+    subprocess.run(command, env={**os.environ, "DATABASE_URL": database_url}, check=True)  # noqa: S603 - our own module
 
 
 def collect_static() -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from platform_site import bootstrap, env
+from platform_site import bootstrap, env, pg
 from platform_site.local_secrets import local_secrets
 from registry_app.audit import Actor
 from registry_app.services import ensure_api_key
@@ -29,6 +29,7 @@ class Command(BaseCommand):
             os.environ.setdefault(name, made[name])  # the checks of publishing look for them
 
         bootstrap.migrate()
+        bootstrap.set_up_pools(environment.database_url or pg.url_for(data_dir))
         if not environment.production:
             bootstrap.collect_static()
         self._route(bootstrap.pool_urls(os.environ, data_dir))
