@@ -130,11 +130,14 @@ async def _run(env: Environment, base: dict[str, str], *, demo: bool) -> int:
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, runner.stop)
     begun = time.monotonic()
-    code = await runner.once(command("bootstrap", "python manage.py bootstrap", base))
+    codes = await asyncio.gather(
+        runner.once(command("bootstrap", "python manage.py bootstrap", base)),
+        runner.once(command("pool-tables", "python -m fleet.worker.setup", base)),
+    )
     if runner.stopping:
         return 0
-    if code != 0:
-        say("bootstrap", f"failed with {code}; nothing was started")
+    if any(codes):
+        say("up", "the preparation above failed; nothing was started")
         return 1
     running = asyncio.create_task(runner.run())
     greeting = asyncio.create_task(_greet(env, runner, base, begun, demo=demo))
