@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None, specs: Sequence[GraphSpec] = GRAPHS)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", required=True, type=int)
     options = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    level = os.environ.get("LOG_LEVEL") or "INFO"
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         config = read_config(options.pool, os.environ)
     except ConfigError as error:
