@@ -9,6 +9,8 @@ from feedback_app.api import router as feedback
 from registry_app import api_errors
 from registry_app.api import router as registry
 from routing_app.api import router as routing
+from traces_app.api import diagnostics
+from traces_app.api import router as traces
 
 api = NinjaAPI(
     title="Agentic sales platform",
@@ -21,3 +23,5 @@ api.add_router("/registry/", registry)
 api.add_router("/routing/", routing)
 api.add_router("/campaigns", campaigns)
 api.add_router("/feedback", feedback)
+api.add_router("/traces", traces)
+api.add_router("/diagnostics", diagnostics)

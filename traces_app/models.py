@@ -164,3 +164,52 @@ class Quarantine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.door}: {self.reason}"
+
+
+class StoredFinding(models.Model):
+    """One fault of the catalogue at one place, however often it was seen."""
+
+    class Severity(models.TextChoices):
+        ERROR = "error"
+        WARNING = "warning"
+        INFO = "info"
+
+    code = models.TextField()
+    #: The hop it blames, and the assistant concerned: with the code, what makes two sightings one finding.
+    hop = models.TextField()
+    assistant_id = models.TextField(default="", blank=True)
+    severity = models.TextField(choices=Severity)
+    #: The sentences of the newest sighting.
+    title = models.TextField()
+    effect = models.TextField()
+    remedy = models.TextField()
+    howto = models.TextField()
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    count = models.IntegerField(default=0)
+    resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["code", "hop", "assistant_id"], name="finding_place"),)
+        indexes = (models.Index(fields=["-last_seen", "-id"], name="finding_last_seen"),)
+
+    def __str__(self) -> str:
+        return f"{self.code} at {self.hop}"
+
+
+class FindingSighting(models.Model):
+    """One row of one action at which a finding was seen; seeing it again adds nothing."""
+
+    finding = models.ForeignKey(StoredFinding, on_delete=models.CASCADE, related_name="sightings")
+    node_id = models.TextField()
+    trace_id = models.UUIDField()
+    seen_at = models.DateTimeField()
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["finding", "node_id"], name="finding_sighting_once"),)
+        indexes = (models.Index(fields=["trace_id"], name="sighting_trace"),)
+
+    def __str__(self) -> str:
+        return f"{self.finding_id} in {self.trace_id}"

@@ -242,6 +242,7 @@ def _nodes(
                 shift_ms=shifts.get(node_id, 0.0),
                 routing_version=run.routing_version if run else hop.routing_version if hop else None,
                 tags=run.tags if run else (),
+                trace_id=run.trace_id if run else "",
             )
         )
     return tuple(nodes)

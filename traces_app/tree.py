@@ -67,6 +67,8 @@ class Node:
     shift_ms: float = 0.0
     routing_version: int | None = None
     tags: tuple[str, ...] = ()
+    #: "" for hops and callers without spans.
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,236 @@
+"""Reading what a real ingest stored: the list, the tree by any id, runs, export, findings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from registry_app.services import ensure_api_key
+from routing_app.models import DispatchRecord
+from tests.traces.scenes import T0, clean, uid
+from traces_app import selectors, services
+from traces_app.models import FindingSighting, StoredFinding
+
+if TYPE_CHECKING:
+    import httpx
+    from django.test import Client
+
+    from traces_app.rows import DispatchRow, RunRow
+
+pytestmark = pytest.mark.processes
+KEY = "ask_test_reader_" + "r" * 40
+
+
+def send(http: httpx.Client, runs: list[RunRow], hops: list[DispatchRow], shift: timedelta) -> None:
+    """The rows as an SDK and the dispatcher would have left them, `shift` later."""
+    posts = [_langsmith(run, shift) for run in runs]
+    assert http.post("/langsmith/runs/batch", json={"post": posts, "patch": []}).status_code == 202
+    for hop in hops:
+        values = {k: v for k, v in asdict(hop).items() if v is not None}
+        values |= {
+            "received_at": hop.received_at + shift,
+            "ended_at": (hop.ended_at or hop.received_at) + shift,
+        }
+        DispatchRecord.objects.create(**{**values, "dropped_headers": list(hop.dropped_headers)})
+
+
+def _langsmith(run: RunRow, shift: timedelta) -> dict[str, Any]:
+    metadata = {
+        "langgraph.assistant_id": run.assistant_id,
+        "agentic.pool": run.pool,
+        "agentic.dispatch_id": run.dispatch_id,
+        "ls_model_name": run.model,
+        "usage_metadata": {"total_tokens": run.total_tokens, "total_cost": float(run.cost or 0)}
+        if run.total_tokens
+        else None,
+        **run.metadata,
+    }
+    assert run.start is not None
+    return {
+        "id": run.run_id,
+        "trace_id": run.trace_id,
+        "parent_run_id": run.parent_run_id,
+        "name": run.name,
+        "run_type": run.run_type,
+        "session_name": run.project,
+        "start_time": (run.start + shift).isoformat(),
+        "end_time": (run.end + shift).isoformat() if run.end else None,
+        "dotted_order": f"{run.start + shift:%Y%m%dT%H%M%S%f}Z{run.run_id}",
+        "inputs": {"question": run.name},
+        "outputs": {"answer": "a"} if run.end else None,
+        "extra": {"metadata": {k: v for k, v in metadata.items() if v is not None}},
+        "tags": ["demo"],
+    }
+
+
+@pytest.fixture
+def shift() -> timedelta:
+    """Moves the scene to half an hour ago, so that it has settled."""
+    return datetime.now(UTC) - timedelta(minutes=30) - T0
+
+
+@pytest.fixture
+def action(http: httpx.Client, shift: timedelta) -> None:
+    runs, hops = clean()
+    # CLASSIFY ignored the headers: its run is a trace of its own, as an unmodified Agent Server sends it.
+    own = {"trace_id": uid("classify"), "project": "worker"}
+    runs = [replace(run, **own) if run.name.startswith("classify") else run for run in runs]  # type: ignore[arg-type]
+    runs = [replace(run, parent_run_id=None) if run.name == "classify" else run for run in runs]
+    send(http, runs, hops, shift)
+
+
+@pytest.fixture
+def api(client: Client, store_url: str) -> Client:
+    ensure_api_key(KEY, name="reader", scopes=("*",))
+    client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {KEY}"
+    return client
+
+
+@pytest.mark.usefixtures("action")
+def test_every_id_of_an_action_gives_the_same_tree(api: Client) -> None:
+    _, hops = clean()
+    names = [
+        uid("caller"),
+        uid("compose"),
+        uid("classify.llm"),
+        uid("classify").replace("-", ""),
+        hops[0].request_id,
+        hops[1].id,
+        hops[0].w3c_trace_id,
+    ]
+    trees = [api.get(f"/api/traces/{name}/tree").json() for name in names]
+    assert all(tree == trees[0] for tree in trees)
+    tree = trees[0]
+    assert sorted(tree["trace_ids"]) == sorted((uid("caller"), uid("classify")))
+    assert tree["state"] == "complete"
+    assert [node["kind"] for node in tree["nodes"]] == [
+        "caller",
+        *("dispatcher", "pool", "node", "llm") * 2,
+    ]
+    assert [node["id"] for node in tree["nodes"] if node["parent_id"] is None] == [uid("caller")]
+    assert (tree["nodes"][0]["tokens"], tree["nodes"][0]["cost"]) == (200, 0.004)
+    found = [finding["code"] for node in tree["nodes"] for finding in node["findings"]]
+    assert found == ["standalone-root"]
+
+
+@pytest.mark.usefixtures("action")
+def test_an_action_is_one_row_and_filters_see_its_parts(api: Client) -> None:
+    def ids(q: str) -> list[str]:
+        answer = api.get("/api/traces", {"q": q})
+        assert answer.status_code == 200, answer.content
+        return [row["id"] for row in answer.json()["items"]]
+
+    one = [uid("caller")]
+    assert ids("") == one
+    hits = [
+        "assistant:classify_company",
+        "assistant:email_compose pool:email",
+        "status:ok",
+        "-status:error",
+        "latency:>2s latency:<1m",
+        "tokens:>=100",
+        "model:m-1",
+        "tag:demo",
+        "name:compose.dr",
+        "caller:web-app",
+        "project:web-app",
+        "since:1h",
+        "has:llm -has:feedback",
+        '"compose.draft"',
+        "CALLER",
+    ]
+    misses = [
+        "assistant:nobody",
+        "status:error",
+        "latency:>1h",
+        "cost:>5",
+        "-tag:demo",
+        "until:2020-01-01",
+        "100%",
+    ]
+    assert {q: ids(q) for q in hits} == dict.fromkeys(hits, one)
+    assert {q: ids(q) for q in misses} == {q: [] for q in misses}
+
+
+@pytest.mark.usefixtures("action")
+def test_findings_are_kept_once_filtered_by_and_resolved(api: Client) -> None:
+    tree = selectors.get_tree(uid("caller"))
+    assert tree is not None
+    assert [services.store_findings(tree), services.store_findings(tree)] == [1, 0]
+    (item,) = api.get("/api/diagnostics/findings").json()["items"]
+    assert (item["code"], item["hop"], item["count"], item["traces"]) == (
+        "standalone-root",
+        "CLASSIFY",
+        1,
+        [uid("caller")],
+    )
+    listed = api.get("/api/traces", {"q": "has:finding finding:standalone-root"}).json()["items"]
+    assert [row["findings"] for row in listed] == [["standalone-root"]]
+    assert api.post(f"/api/diagnostics/findings/{item['id']}/resolve").json() == {"resolved": True}
+    assert api.get("/api/diagnostics/findings").json()["items"] == []
+    assert api.get("/api/traces", {"q": "has:finding"}).json()["items"] == []
+    FindingSighting.objects.all().delete()
+    services.store_findings(tree)
+    assert StoredFinding.objects.get().resolved_at is None
+
+
+@pytest.mark.usefixtures("action")
+def test_run_export_and_command(api: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    run = api.get(f"/api/traces/runs/{uid('compose.llm')}").json()
+    assert run["payload"]["inputs"] == {"question": "compose.llm"}
+    lines = b"".join(api.get(f"/api/traces/{uid('caller')}/export")).decode().splitlines()
+    assert len(lines) == 7
+    assert json.loads(lines[0])["run"]["name"] == "caller"
+    call_command("show_trace", uid("classify"))
+    assert "dispatcher POST /runs/wait" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no action"):
+        call_command("show_trace", uid("nothing"))
+
+
+def test_pages_by_keyset_show_every_action_once(api: Client, http: httpx.Client, shift: timedelta) -> None:
+    base = clean()[0][0]
+    names = [f"action {index}" for index in range(7)]
+    for name in names:
+        send(http, [replace(base, run_id=uid(name), trace_id=uid(name), name=name)], [], shift)
+    seen, cursor = [], ""
+    for _ in range(10):
+        page = api.get("/api/traces", {"limit": "3", "cursor": cursor}).json()
+        seen += [row["name"] for row in page["items"]]
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    assert seen == names[::-1]
+
+
+@pytest.mark.usefixtures("action")
+def test_feedback_binds_once_its_run_is_there(api: Client) -> None:
+    body = {"run_id": uid("compose"), "key": "reply_received", "score": 1, "source_event_id": "e1"}
+    assert [api.post("/api/feedback", body, "application/json").status_code for _ in range(2)] == [201, 200]
+    assert services.bind_feedback() == 1
+    rows = api.get("/api/feedback/scores").json()["items"]
+    assert [(row["group"], row["count"], row["mean"]) for row in rows] == [("email_compose", 1, 1.0)]
+    hit = api.get("/api/traces", {"q": "has:feedback feedback.reply_received:>0.5"}).json()["items"]
+    assert [row["feedback"] for row in hit] == [[["reply_received", 1.0]]]
+
+
+@pytest.mark.parametrize("any_id", ["nope", "%00", "a" * 200, "'; DROP TABLE x", str(uid("nothing"))])
+def test_an_unknown_id_is_404(api: Client, any_id: str) -> None:
+    assert api.get(f"/api/traces/{any_id}/tree").status_code == 404
+    assert api.get(f"/api/traces/runs/{any_id}").status_code == 404
+
+
+@pytest.mark.parametrize("q", ["assistnat:x", "latency:>soon", '"open', "x" * 3000])
+def test_a_bad_filter_is_422_and_says_where(api: Client, q: str) -> None:
+    answer = api.get("/api/traces", {"q": q})
+    assert answer.status_code == 422
+    assert "at character" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/api/traces", "/api/traces/x/tree", "/api/diagnostics/findings"])
+def test_without_a_key_nothing_is_told(client: Client, path: str, store_url: str) -> None:
+    assert client.get(path).status_code == 401

@@ -1,0 +1,116 @@
+"""Everything that belongs to one action: follow ids from any one of them until nothing new is found."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.db.models import Q
+
+from routing_app.models import DispatchRecord
+from traces_app.links import caller_request_id
+from traces_app.rows import DispatchRow, RunRow
+from traces_app.store import reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: An action is a handful of traces; a reused request id must not pull in a day's worth.
+MAX_TRACES = 200
+MAX_HOPS = 1000
+_ROUNDS = 6
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
+_HOP_FIELDS = tuple(one.name for one in fields(DispatchRow))
+
+
+@dataclass(slots=True)
+class Action:
+    """Rows of one action, by trace, and its dispatch records."""
+
+    runs: dict[str, list[RunRow]] = field(default_factory=dict)
+    hops: dict[str, DispatchRow] = field(default_factory=dict)
+
+    @property
+    def all_runs(self) -> list[RunRow]:
+        return [run for rows in self.runs.values() for run in rows]
+
+
+def gather(any_id: str) -> Action | None:
+    """The action that a run id, trace id, W3C trace id, request id or dispatch id names; None when none does."""
+    action = Action()
+    with connection.cursor() as cursor:
+        traces = reader.trace_ids_of(cursor, any_id)
+        found = _hops(_named(any_id))
+        for _ in range(_ROUNDS):
+            traces |= _traces_of(cursor, found)
+            new_hops = [hop for hop in found if hop.id not in action.hops]
+            new_traces = sorted(traces - action.runs.keys())[: MAX_TRACES - len(action.runs)]
+            if not new_hops and not new_traces:
+                break
+            action.hops.update((hop.id, hop) for hop in new_hops)
+            new_runs = _load(cursor, action, new_traces)
+            found = _hops(_around(new_runs, new_traces, new_hops))
+    return action if action.runs or action.hops else None
+
+
+def _load(cursor: Any, action: Action, trace_ids: list[str]) -> list[RunRow]:
+    action.runs.update((trace_id, []) for trace_id in trace_ids)
+    runs = reader.load_runs(cursor, trace_ids) if trace_ids else []
+    for run in runs:
+        action.runs.setdefault(run.trace_id, []).append(run)
+    return runs
+
+
+def _named(any_id: str) -> Q:
+    lowered = any_id.lower()
+    named = Q(request_id=any_id) | Q(run_id=lowered) | Q(ls_trace_id=lowered)
+    if _UUID.fullmatch(lowered):
+        named |= Q(w3c_trace_id=lowered.replace("-", "")) | Q(pk=lowered)
+    return named
+
+
+def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> Q:
+    """The records that touch these traces, runs or requests."""
+    ids = {run.dispatch_id for run in runs if run.dispatch_id and _UUID.fullmatch(run.dispatch_id)}
+    roots = {run.run_id for run in runs if run.parent_run_id is None or run.pool}
+    w3c = {run.w3c_trace_id for run in runs if run.w3c_trace_id}
+    w3c |= {hop.w3c_trace_id for hop in hops if hop.w3c_parent_id}
+    requests = {hop.request_id for hop in hops} | {caller_request_id(run) for run in runs}
+    ls_traces = {*traces, *(hop.ls_trace_id for hop in hops)}
+    found = Q(pk__in=ids)
+    for name, values in (
+        ("run_id", roots),
+        ("w3c_trace_id", w3c),
+        ("request_id", requests),
+        ("ls_trace_id", ls_traces),
+    ):
+        known = sorted(value for value in values if value)
+        if known:
+            found |= Q(**{f"{name}__in": known})
+    return found
+
+
+def _hops(which: Q) -> list[DispatchRow]:
+    rows = DispatchRecord.objects.filter(which).order_by("received_at", "pk").values_list(*_HOP_FIELDS)
+    return [hop_row(values) for values in rows[:MAX_HOPS]]
+
+
+def hop_row(values: tuple[Any, ...]) -> DispatchRow:
+    """The record as stitching sees it, from its columns in the order of `DispatchRow`."""
+    given = dict(zip(_HOP_FIELDS, values, strict=True))
+    given["id"] = str(given["id"])
+    given["dropped_headers"] = tuple(given["dropped_headers"] or ())
+    given["routing_version"] = given["routing_version"] or None
+    return DispatchRow(**given)
+
+
+def _traces_of(cursor: Any, hops: Iterable[DispatchRow]) -> set[str]:
+    """The stored traces that records lead to: the caller's, the pool's, the W3C one."""
+    ids = {one for hop in hops for one in (hop.ls_trace_id, hop.run_id, hop.w3c_trace_id) if one}
+    wanted = sorted({one.replace("-", "").lower() for one in ids if _UUID.fullmatch(one.lower())})
+    if not wanted:
+        return set()
+    cursor.execute(reader.TRACES_OF, {"ids": wanted})
+    return {row[0] for row in cursor.fetchall()}

@@ -1,0 +1,242 @@
+"""Reads of actions: the list by keyset, one action as a stitched tree, one run with its payload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import connection
+
+from traces_app import filter_sql
+from traces_app.filters import FilterError, parse
+from traces_app.gather import gather
+from traces_app.rows import RunPayload, RunRow
+from traces_app.stitch import stitch
+from traces_app.store import reader
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from traces_app.tree import StitchedTree
+
+MAX_LIMIT = 200
+_STATUS = ("running", "ok", "error")
+
+# A trace that a dispatch record ties to a stored caller is a part of that caller's action, not a row of its own.
+_PART_OF_ANOTHER = """
+EXISTS (SELECT 1 FROM routing_app_dispatchrecord d JOIN traces_app_tracehead c
+    ON c.trace_id = CASE WHEN d.ls_trace_id ~ '^[0-9a-f-]{36}$' THEN d.ls_trace_id::uuid END
+    WHERE d.run_id = h.root_run_id::text AND c.trace_id <> h.trace_id)
+"""
+_LIST = """
+SELECT h.trace_id::text, h.root_run_id::text, h.seen_at, h.name, h.status, h.started_at, h.ended_at,
+    h.assistant_id, h.pool, h.routing_version, h.project, h.source, h.runs, h.open_runs, h.errors, h.llm_runs,
+    h.total_tokens, h.cost, h.tags
+FROM traces_app_tracehead h
+WHERE {conditions} AND NOT {nested} {after}
+ORDER BY h.seen_at DESC, h.trace_id DESC LIMIT %s
+"""
+_HOPS_OF = """
+SELECT coalesce(nullif(d.ls_trace_id, ''), d.run_id), d.run_id, d.pool, d.assistant_id, d.key_name, d.routing_version,
+    d.error_kind <> '' OR d.graph_failed
+FROM routing_app_dispatchrecord d WHERE d.ls_trace_id = ANY(%s) OR d.run_id = ANY(%s) ORDER BY d.received_at
+"""
+_FINDINGS_OF = """
+SELECT s.trace_id::text, g.code FROM traces_app_findingsighting s
+JOIN traces_app_storedfinding g ON g.id = s.finding_id
+WHERE s.trace_id = ANY(%s::uuid[]) AND g.resolved_at IS NULL ORDER BY g.code
+"""
+_FEEDBACK_OF = """
+SELECT h.trace_id::text, f.key, f.score FROM traces_app_tracehead h
+JOIN feedback_app_feedback f ON f.trace_id = h.trace_id OR f.run_id = h.root_run_id
+WHERE h.trace_id = ANY(%s::uuid[]) AND f.retracted_at IS NULL ORDER BY f.created_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """One action as the list shows it. `status` is ok, error or running."""
+
+    id: str
+    root_run_id: str
+    name: str
+    status: str
+    start: datetime | None
+    end: datetime | None
+    seen_at: datetime
+    assistant_id: str
+    pools: tuple[str, ...]
+    caller: str
+    routing_version: int | None
+    project: str
+    source: str
+    runs: int
+    open_runs: int
+    errors: int
+    llm_calls: int
+    tokens: int
+    cost: Decimal
+    tags: tuple[str, ...]
+    #: Codes of what is unresolved.
+    findings: tuple[str, ...] = ()
+    #: (key, score), oldest first.
+    feedback: tuple[tuple[str, float | None], ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        return (self.end - self.start).total_seconds() if self.start and self.end else None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionPage:
+    rows: tuple[ActionRow, ...]
+    #: "" on the last page.
+    next_cursor: str
+    #: About how many traces are stored, when nothing is filtered; None otherwise.
+    total_hint: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    run: RunRow
+    payload: RunPayload
+
+
+def list_actions(*, q: str = "", cursor: str = "", limit: int = 50) -> ActionPage:
+    """Newest first. Raises FilterError (a ValueError) that names what is wrong with the filter or the cursor."""
+    terms = parse(q)
+    conditions, values = filter_sql.where(terms)
+    after, start = "", list[Any]()
+    if cursor:
+        after, start = "AND (h.seen_at, h.trace_id) < (%s, %s)", [*read_cursor(cursor)]
+    count = max(1, min(limit, MAX_LIMIT))
+    query = _LIST.format(conditions=conditions, nested=_PART_OF_ANOTHER, after=after)
+    with connection.cursor() as cur:
+        cur.execute(query, [*values, *start, count + 1])
+        found = cur.fetchall()
+        rows = _rows(cur, found[:count])
+        hint = _estimate(cur) if not terms else None
+    more = len(found) > count
+    return ActionPage(rows, _cursor(rows[-1]) if more else "", hint)
+
+
+def _cursor(row: ActionRow) -> str:
+    return f"{row.seen_at.isoformat()}_{row.id}"
+
+
+def read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        seen, _, trace_id = cursor.rpartition("_")
+        return datetime.fromisoformat(seen), UUID(trace_id)
+    except ValueError:
+        raise FilterError(0, "The cursor is not one of ours; take the list from its beginning") from None
+
+
+def _estimate(cur: Any) -> int:
+    cur.execute(
+        "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'traces_app_tracehead'::regclass"
+    )
+    return int(cur.fetchone()[0])
+
+
+def _rows(cur: Any, found: list[tuple[Any, ...]]) -> tuple[ActionRow, ...]:
+    """Heads with what their dispatch records, findings and feedback add; three queries for a page."""
+    traces = [row[0] for row in found]
+    if not traces:
+        return ()
+    roots = [row[1] for row in found if row[1]]
+    hops: dict[str, list[tuple[Any, ...]]] = {}
+    cur.execute(_HOPS_OF, [traces, roots])
+    for hop in cur.fetchall():
+        for name in {hop[0], hop[1]}:
+            hops.setdefault(name, []).append(hop)
+    findings, feedback = _grouped(cur, _FINDINGS_OF, traces), _grouped(cur, _FEEDBACK_OF, traces)
+    return tuple(
+        _row(
+            head,
+            hops.get(head[0]) or hops.get(head[1]) or [],
+            findings.get(head[0], []),
+            feedback.get(head[0], []),
+        )
+        for head in found
+    )
+
+
+def _grouped(cur: Any, query: str, traces: list[str]) -> dict[str, list[tuple[Any, ...]]]:
+    cur.execute(query, [traces])
+    grouped: dict[str, list[tuple[Any, ...]]] = {}
+    for trace_id, *rest in cur.fetchall():
+        grouped.setdefault(trace_id, []).append(tuple(rest))
+    return grouped
+
+
+def _row(
+    head: tuple[Any, ...],
+    hops: list[tuple[Any, ...]],
+    findings: list[tuple[Any, ...]],
+    feedback: list[tuple[Any, ...]],
+) -> ActionRow:
+    (
+        trace_id,
+        root,
+        seen,
+        name,
+        status,
+        start,
+        end,
+        assistant,
+        pool,
+        version,
+        project,
+        source,
+        runs,
+        open_runs,
+        errors,
+        llm_runs,
+        tokens,
+        cost,
+        tags,
+    ) = head
+    failed = any(hop[6] for hop in hops)
+    return ActionRow(
+        id=trace_id,
+        root_run_id=root or "",
+        name=name,
+        status="error" if failed and status == 1 else _STATUS[status],
+        start=start,
+        end=end,
+        seen_at=seen,
+        assistant_id=assistant or next((hop[3] for hop in hops if hop[3]), ""),
+        pools=tuple(dict.fromkeys(one for one in (pool, *(hop[2] for hop in hops)) if one)),
+        caller=next((hop[4] for hop in hops if hop[4]), ""),
+        routing_version=version or next((hop[5] for hop in hops if hop[5]), None),
+        project=project,
+        source=source,
+        runs=runs,
+        open_runs=open_runs,
+        errors=errors,
+        llm_calls=llm_runs,
+        tokens=tokens,
+        cost=cost,
+        tags=tuple(tags),
+        findings=tuple(dict.fromkeys(code for (code,) in findings)),
+        feedback=tuple((key, score) for key, score in feedback),
+    )
+
+
+def get_tree(any_id: str, *, now: datetime | None = None) -> StitchedTree | None:
+    """The whole action that any of its ids names; None when nothing does."""
+    action = gather(any_id)
+    return stitch(action.all_runs, action.hops.values(), now=now) if action else None
+
+
+def get_run(run_id: str) -> RunDetail | None:
+    """One run with its inputs, outputs and the other heavy values; None when it is not stored."""
+    if not reader.valid_uuid(run_id):
+        return None
+    with connection.cursor() as cur:
+        rows = reader.load_runs_by_id(cur, [run_id])
+        payload = reader.load_payload(cur, run_id) if rows else None
+    return RunDetail(rows[0], payload or RunPayload()) if rows else None
