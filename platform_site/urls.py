@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from platform_site import views
 from platform_site.api import api
 from routing_app.views_export import routing_json
+from traces_app import views as trace_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
@@ -21,6 +22,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("campaigns/", include("campaigns_app.urls")),
     path("feedback/", include("feedback_app.urls")),
+    path("traces/", include("traces_app.urls")),
+    path("diagnostics/", trace_views.diagnostics, name="diagnostics"),
+    path("diagnostics/how-to/<slug:code>", trace_views.how_to, name="how-to"),
     path("search", views.search, name="search"),
     path("keys", views.keys, name="keys"),
     path("_patterns", views.pattern_sheet, name="patterns"),

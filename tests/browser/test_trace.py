@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+import psycopg
+import pytest
+
+from tests.browser.stored import store
+from tests.traces.follow_up import conversation_payload, follow_up
+from tests.traces.scenes import uid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+TRACE = uid("web-app")
+DRAFT = f"/traces/{TRACE}/runs/{uid('draft llm')}"
+HOSTILE = (
+    "<script>window.__hit=1</script>",
+    "<img src=x onerror='window.__hit=1'>",
+    '"><svg onload=window.__hit=1>',
+    "{{ 7|add:7 }}{% debug %}",
+    "javascript:window.__hit=1",
+    "\u202egnp.exe \u0007 `code` </details></table>",
+)
+
+
+@pytest.fixture
+def stored(database_url: str) -> str:
+    runs, hops = follow_up()
+    store(database_url, runs, hops, {uid("draft llm"): conversation_payload()})
+    return database_url
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_pages_are_accessible_and_fit(
+    stored: str,
+    open_page: Callable[..., Page],
+    check: Callable[[Page], None],
+    scheme: Literal["light", "dark"],
+    width: int,
+) -> None:
+    for path in ("/", "/traces/", DRAFT, f"{DRAFT}?tab=feedback", "/diagnostics/"):
+        page = open_page(path, color_scheme=scheme, viewport={"width": width, "height": 900})
+        check(page)
+
+
+def test_from_the_list_to_what_the_model_was_asked(stored: str, open_page: Callable[..., Page]) -> None:
+    page = open_page("/traces/")
+    page.get_by_role("link", name="sendFollowUp").click()
+    assert "decided EMAIL; EMAIL ran email_compose" in page.locator("h1").inner_text()
+    page.locator("[role=treegrid] a[data-open]", has_text="claude-sonnet-4-5").click()
+    page.get_by_text("Dock-to-stock before the peak").wait_for()
+    assert page.url.endswith(DRAFT)
+    page.get_by_role("link", name="Input").click()
+    page.locator(".c-json").wait_for()
+    page.go_back()
+    page.get_by_text("Dock-to-stock before the peak").wait_for()
+    assert page.evaluate("window.__violations") == []
+
+
+def test_tree_by_keyboard(stored: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(f"/traces/{TRACE}/")
+    rows = page.locator("[role=treegrid] tbody tr[data-kind]")
+    total = rows.count()
+    page.locator("[role=treegrid] tr[tabindex='0']").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("[role=treegrid] tbody tr:visible").count() == 1
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("e")
+    assert page.evaluate("document.activeElement.dataset.status") == "error"
+    assert page.locator("[role=treegrid] tbody tr[data-kind]:visible").count() == total
+
+
+def test_scripts_off_reads_folds_and_records(stored: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(DRAFT, java_script_enabled=False)
+    assert page.get_by_text("Dock-to-stock before the peak").is_visible()
+    before = page.locator("[role=treegrid] tbody tr").count()
+    page.get_by_role("link", name="Close enrich_intent").click()
+    assert page.locator("[role=treegrid] tbody tr").count() < before
+    page.get_by_role("link", name="Record feedback").click()
+    page.get_by_role("button", name="Record feedback").click()
+    assert page.get_by_text("Give a score or a value.").is_visible()
+    page.get_by_label("Score").fill("1")
+    page.get_by_role("button", name="Record feedback").click()
+    assert page.locator("#traces-feedback").get_by_text("reply_received").is_visible()
+
+
+def test_hostile_text_is_inert(
+    database_url: str, open_page: Callable[..., Page], check: Callable[[Page], None]
+) -> None:
+    runs, hops = follow_up()
+    dirty = [
+        dataclasses.replace(run, name=HOSTILE[at % len(HOSTILE)], error="".join(HOSTILE), status="error")
+        if run.parent_run_id
+        else dataclasses.replace(run, name=HOSTILE[0])
+        for at, run in enumerate(runs)
+    ]
+    payload = dataclasses.replace(
+        conversation_payload(), inputs={"messages": [{"role": HOSTILE[1], "content": "\n".join(HOSTILE)}]}
+    )
+    store(database_url, dirty, hops, dict.fromkeys((run.run_id for run in dirty), payload))
+    for path in (
+        "/traces/",
+        f"/traces/{TRACE}/",
+        *(f"{DRAFT}?tab={tab}" for tab in ("messages", "input", "raw", "error")),
+    ):
+        page = open_page(path)
+        assert page.evaluate("window.__hit") is None
+        assert page.evaluate("window.__violations") == []
+        assert "<script>window.__hit=1</script>" in page.locator("main").inner_text()
+    check(page)
+
+
+@pytest.fixture(autouse=True)
+def empty_store(database_url: str) -> None:
+    """The store's tables are partitioned by hand and not among those Django empties."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute(
+            "TRUNCATE traces_app_runpart, traces_app_chunk, traces_app_attachment, traces_app_tracehead CASCADE"
+        )
