@@ -358,10 +358,17 @@ async def rounds(fronts: list[tuple[str, int, list[int]]], count: int, seconds: 
 
 def _median(figures: list[Figures]) -> Figures:
     def middle(name: str) -> float:
-        return statistics.median(getattr(one, name) for one in figures)
+        return float(statistics.median(getattr(one, name) for one in figures))
 
-    measured = ("cpu_us", "per_second", "p50_one_us", "first_event_us", "rss")
-    return Figures(figures[0].name, *(middle(name) for name in measured), bad=sum(one.bad for one in figures))
+    return Figures(
+        name=figures[0].name,
+        cpu_us=middle("cpu_us"),
+        per_second=middle("per_second"),
+        p50_one_us=middle("p50_one_us"),
+        first_event_us=middle("first_event_us"),
+        rss=middle("rss"),
+        bad=sum(one.bad for one in figures),
+    )
 
 
 def show(figures: list[Figures]) -> None:

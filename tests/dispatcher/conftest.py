@@ -61,7 +61,7 @@ def document(
 
 def key(raw: str, *scopes: str, **changes: Any) -> KeyFacts:
     return KeyFacts(
-        prefix=raw[:8], key_hash=hash_key(raw), name=raw.split("-", 1)[0], scopes=scopes, **changes
+        prefix=raw[:8], key_hash=hash_key(raw), name=raw.split("-", 1)[0], scopes=frozenset(scopes), **changes
     )
 
 

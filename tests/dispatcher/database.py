@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 async def execute(url: str, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        cursor = await connection.execute(sql, arguments)  # type: ignore[arg-type]
+        cursor = await connection.execute(sql, arguments)
         return await cursor.fetchall() if cursor.description else []
 
 
