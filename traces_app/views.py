@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Sum
 from django.http import Http404, HttpResponseRedirect
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from traces_app.tree import Node, StitchedTree
 
 ANY_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:-]{0,127}")
+may_read = permission_required("traces_app.view_tracehead", raise_exception=True)
 ADD_FEEDBACK = "feedback_app.add_feedback"
 PAGE = "traces/trace.html"
 STRIP_ROWS = 4
@@ -93,6 +94,7 @@ class Place:
 
 
 @login_required
+@may_read
 @require_safe
 def action_list(request: HttpRequest) -> HttpResponse:
     """Actions, newest first, cut by the filter; everything that shapes it is in the address."""
@@ -119,6 +121,7 @@ def action_list(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@may_read
 @require_safe
 def trace(request: HttpRequest, any_id: str) -> HttpResponse:
     """One action; what is worth reading first is selected."""
@@ -127,6 +130,7 @@ def trace(request: HttpRequest, any_id: str) -> HttpResponse:
 
 
 @login_required
+@may_read
 @require_safe
 def run(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
     """One action with the panel of a run open; for htmx the panel alone."""
@@ -135,6 +139,7 @@ def run(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
 
 
 @login_required
+@may_read
 @require_safe
 def hop(request: HttpRequest, any_id: str, step: str) -> HttpResponse:
     """The same for a step that is no run: a caller, a dispatcher, a placeholder."""
@@ -143,6 +148,7 @@ def hop(request: HttpRequest, any_id: str, step: str) -> HttpResponse:
 
 
 @login_required
+@may_read
 @require_safe
 def diagnostics(request: HttpRequest) -> HttpResponse:
     """The failure catalogue with what stands open of it."""
@@ -157,6 +163,7 @@ def diagnostics(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@may_read
 @require_safe
 def how_to(request: HttpRequest, code: str) -> HttpResponse:
     """What a finding means, how to fix it, how to see that it is fixed."""
@@ -166,6 +173,7 @@ def how_to(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @login_required
+@may_read
 @require_POST
 def record(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
     """Record a person's judgement of a run; 422 with the form when a field is wrong."""

@@ -51,4 +51,6 @@ def test_admin_wears_the_same_colours(
     page = open_page("/admin/", color_scheme=scheme)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 25, 28)"}[scheme]
+    link = page.locator("#content-main th a").first.evaluate("el => getComputedStyle(el).color")
+    assert link == {"light": "rgb(37, 82, 192)", "dark": "rgb(138, 172, 255)"}[scheme]
     assert page.evaluate("window.__violations") == []

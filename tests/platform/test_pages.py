@@ -22,3 +22,10 @@ def test_clear_refusals(admin_user: User) -> None:
     assert client.get("/traces/?q=colour:red").status_code == 422
     for path in ("/traces/nothing-here/", f"/traces/{uid('absent')}/", "/diagnostics/how-to/no-such"):
         assert client.get(path).status_code == 404
+
+
+def test_an_account_without_the_permission_is_told_so(django_user_model: type[User], db: None) -> None:
+    client = Client()
+    client.force_login(django_user_model.objects.create_user("nobody"))
+    for path in ("/traces/", f"/traces/{uid('web-app')}/", "/diagnostics/"):
+        assert client.get(path).status_code == 403
