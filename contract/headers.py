@@ -31,7 +31,13 @@ MAX_BAGGAGE_ITEMS = 180
 MAX_TRACESTATE = 512
 MAX_DOTTED_ORDER = 16_384  # some 280 levels of nesting
 
+#: Named in `Inbound.dropped` when items of the baggage said where to send things; the rest of the baggage is kept.
+BAGGAGE_ADDRESS = "baggage-address"
+
 _METADATA, _TAGS, _PROJECT = "langsmith-metadata", "langsmith-tags", "langsmith-project"
+#: LangSmith's own items that move a trace elsewhere. A caller decides what its run is called, never where it is sent.
+_ADDRESSES = frozenset({"langsmith-replicas", "langsmith-address", "langsmith-endpoint"})
+_NAMES_A_URL = re.compile(r"[a-z][a-z0-9+.\-]*:/|//", re.IGNORECASE | re.ASCII)
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]*)?", re.ASCII)
 _TRACESTATE_ITEM = re.compile(
     r"[a-z0-9][a-z0-9_\-*/]{0,240}(?:@[a-z][a-z0-9_\-*/]{0,13})?=[ -+\--<>-~]{1,256}"
@@ -71,12 +77,16 @@ class DottedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Baggage:
-    """What LangSmith puts in `baggage`; `other` keeps foreign items as they came, encoded."""
+    """What LangSmith puts in `baggage`; `other` keeps foreign items as they came, encoded.
+
+    `refused` counts items that named an address. They are in none of the other fields, so no hop sees them again.
+    """
 
     project: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
+    refused: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return ",".join(self._items())
@@ -93,7 +103,7 @@ class Baggage:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What a request carries, all valid; `dropped` names the families that came malformed."""
+    """What a request carries, all valid; `dropped` names what was left out: malformed families, addresses."""
 
     traceparent: TraceParent | None = None
     tracestate: str | None = None
@@ -119,13 +129,14 @@ def parse_inbound(headers: Mapping[str, str]) -> Inbound:
         BAGGAGE: baggage,
         X_REQUEST_ID: request_id,
     }
+    dropped = tuple(name for name, value in parsed.items() if value is None and raw.get(name))
     return Inbound(
         traceparent=traceparent,
         tracestate=tracestate,
         langsmith_trace=langsmith_trace,
         baggage=baggage or Baggage(),
         request_id=request_id,
-        dropped=tuple(name for name, value in parsed.items() if value is None and raw.get(name)),
+        dropped=(*dropped, BAGGAGE_ADDRESS) if baggage and baggage.refused else dropped,
     )
 
 
@@ -212,9 +223,10 @@ def parse_baggage(value: object) -> Baggage | None:
     metadata = _metadata(ours.get(_METADATA, "{}"))
     if metadata is None:
         return None
-    other = (item for item, pair in zip(items, pairs, strict=True) if pair and pair[0] not in ours)
+    foreign = [(item, pair) for item, pair in zip(items, pairs, strict=True) if pair and pair[0] not in ours]
+    other = tuple(item for item, pair in foreign if not _names_an_address(*pair, item))
     tags = tuple(tag for tag in ours.get(_TAGS, "").split(",") if tag)
-    return Baggage(ours.get(_PROJECT) or None, metadata, tags, tuple(other))
+    return Baggage(ours.get(_PROJECT) or None, metadata, tags, other, refused=len(foreign) - len(other))
 
 
 def parse_request_id(value: object) -> str | None:
@@ -243,6 +255,11 @@ def _baggage_pair(item: str) -> tuple[str, str] | None:
     except UnicodeDecodeError:
         return None
     return None if "\0" in text else (key, text)
+
+
+def _names_an_address(key: str, value: str, item: str) -> bool:
+    """Whether the item is one of LangSmith's addresses, or its value or a property names a URL."""
+    return key.lower() in _ADDRESSES or any(_NAMES_A_URL.search(text) for text in (value, unquote(item)))
 
 
 def _metadata(text: str) -> dict[str, object] | None:

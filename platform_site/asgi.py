@@ -26,10 +26,14 @@ logger = logging.getLogger("platform.asgi")
 HEALTH = ("ok", "health", "info")
 OWNERS = {
     **dict.fromkeys(
-        (*HEALTH, "_ml", "_research", "runs", "threads", "assistants", "linkedin", "metrics"), "dispatcher"
+        (*HEALTH, "_ml", "_research", "runs", "threads", "assistants", "linkedin", "metrics", "routing.json"),
+        "dispatcher",
     ),
     **dict.fromkeys(("langsmith", "otlp"), "ingest"),
 }
+#: The dispatcher's for callers with a key, Django's for a browser's session.
+SHARED = "routing.json"
+KEY_HEADERS = frozenset({b"authorization", b"x-api-key"})
 
 
 class Part(Protocol):
@@ -52,15 +56,17 @@ class Switch:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._app_for(scope["path"])(scope, receive, send)
+            await self._app_for(scope)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    def _app_for(self, path: str) -> App:
-        segment = path[1:].split("/", 1)[0]
+    def _app_for(self, scope: Scope) -> App:
+        segment = scope["path"][1:].split("/", 1)[0]
         if self.django is None:
             only = next(iter(self.parts.values()))
             return only if self.role == "dispatcher" or segment not in HEALTH else self._health
+        if segment == SHARED and not any(name in KEY_HEADERS for name, _ in scope["headers"]):
+            return self.django
         owner = self.parts.get(OWNERS.get(segment, ""))
         if owner is None:
             return self._health if segment in HEALTH else self.django

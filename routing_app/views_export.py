@@ -1,4 +1,4 @@
-"""GET /routing.json: the live document for callers and dispatchers, cheap to ask again."""
+"""GET /routing.json for a session, and where no dispatcher is in the process; with a key the dispatcher answers it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ninja.errors import HttpError
 
 from contract.routing_document import canonical_bytes
 from registry_app.auth import Requires
+from routing_app.dispatcher.export import etag, matches
 from routing_app.models import RoutingRevision
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _AUTH = Requires("read", "routing_app.view_pool")
 
 @require_safe
 def routing_json(request: HttpRequest) -> HttpResponse:
-    """The canonical bytes; the ETag is number and digest, so that a roll-back is news too."""
+    """The canonical bytes, under the dispatcher's ETag."""
     try:
         allowed = _AUTH(request)
     except HttpError as error:
@@ -30,13 +31,9 @@ def routing_json(request: HttpRequest) -> HttpResponse:
     newest = RoutingRevision.objects.values_list("version", "digest").first()
     if newest is None:
         return JsonResponse({"detail": "Nothing has been published yet."}, status=404)
-    etag = f'"{newest[0]}-{newest[1]}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization, X-Api-Key, Cookie"}
-    if _matches(request.headers.get("If-None-Match", ""), etag):
+    tag = etag(*newest)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, X-Api-Key, Cookie"}
+    if matches(request.headers.get("If-None-Match", ""), tag):
         return HttpResponse(status=304, headers=headers)
     document = RoutingRevision.objects.values_list("document", flat=True).get(version=newest[0])
     return HttpResponse(canonical_bytes(document), content_type="application/json", headers=headers)
-
-
-def _matches(given: str, etag: str) -> bool:
-    return given.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in given.split(","))

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from contract.graph_spec import assistant_uuid
+from contract.headers import BAGGAGE_ADDRESS
 from traces_app.links import Placeholder, end_of
 from traces_app.rows import DispatchRow, RunRow
 from traces_app.tree import Finding, Kind, NodeStatus, Severity
@@ -404,6 +405,8 @@ def header_lost(scene: Scene) -> Iterator[Found]:
     for hop_id, hop in scene.hops():
         name = hop.caller_name
         for header in hop.dropped_headers:
+            if header == BAGGAGE_ADDRESS:
+                continue  # taken out on purpose; the rest of the baggage went on
             yield hop_id, _lost(hop, header, f"`{header}` from {name} arrived malformed and was dropped.")
         caller = scene.caller_of(hop_id)
         if caller is None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from contract.route_for import HEALTH_PATHS, path_decision
-from routing_app.dispatcher import health
+from routing_app.dispatcher import export, health
 from routing_app.dispatcher.assistants import Assistants
 from routing_app.dispatcher.body import ClientGone
 from routing_app.dispatcher.call import Call
@@ -56,6 +56,7 @@ class Dispatcher:
         self.draining = False
         self.readiness = health.Readiness(config.settle_s)
         self.directory = ThreadDirectory(config.database_url)
+        self.export = export.Export(self.live, config.database_url)
         board = Switchboard(self)
         self._handlers: dict[str, Handler] = {
             "runs": Runs(board),
@@ -84,6 +85,7 @@ class Dispatcher:
                 log.warning("dispatcher: %d requests cut at stop", self.metrics.in_flight)
         await self.readiness.stop()
         await self.live.stop()
+        await self.export.stop()
         await self.directory.stop()
         await self.recorder.stop()
         self.pools.close()
@@ -150,6 +152,9 @@ class Dispatcher:
             return
         if call.path == "/metrics":
             await self._metrics(call)
+            return
+        if call.path == export.PATH:
+            await self.export.handle(call)
             return
         call.adopt_key(admit(call.method, call.path, call.headers, self.live.keyring))
         call.adopt_trace()

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from contract.headers import parse_inbound
+from contract.headers import BAGGAGE, BAGGAGE_ADDRESS, inject, parse_inbound
 from routing_app.dispatcher.body import ClientGone
 from routing_app.dispatcher.ids import new_traceparent, new_uuid
 from routing_app.dispatcher.records import Record
@@ -95,7 +95,12 @@ class Call:
                 self._pass_on(b"langsmith-trace")
         if trusted:
             record.ls_project = inbound.baggage.project or ""
-            if "baggage" not in inbound.dropped:
+            if BAGGAGE_ADDRESS in inbound.dropped:
+                self.trace_headers += [
+                    (name.encode(), value.encode("latin-1"))
+                    for name, value in inject(baggage=inbound.baggage).items()
+                ]
+            elif BAGGAGE not in inbound.dropped:
                 self._pass_on(b"baggage")
         if inbound.traceparent is not None:
             record.w3c_parent_id = inbound.traceparent.span_id

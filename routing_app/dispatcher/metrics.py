@@ -60,7 +60,7 @@ class Metrics:
         _family(out, "refused_total", "counter", "Requests turned away at the gate.", {
             _labels(code=code): count for code, count in self._refused.items()
         })  # fmt: skip
-        _family(out, "trace_headers_dropped_total", "counter", "Malformed trace headers.", {
+        _family(out, "trace_headers_dropped_total", "counter", "Trace headers not passed on: malformed, or naming an address.", {
             _labels(family=family): count for family, count in self._dropped.items()
         })  # fmt: skip
         _family(out, "in_flight", "gauge", "Requests being served.", {"": self.in_flight})

@@ -88,6 +88,15 @@ async def test_an_untrusted_key_starts_a_new_root(front: Site) -> None:
     assert seen["traceparent"] != TRACEPARENT
 
 
+async def test_no_caller_says_where_a_pool_sends_its_traces(front: Site) -> None:
+    sent = {"baggage": "langsmith-replicas=%5B%22https%3A%2F%2Fx%22%5D,tenant=acme,langsmith-project=p"}
+    await run(front, headers=sent)
+    seen = {name.lower(): value for name, value in front.email.seen[-1].headers.items()}
+    assert seen["baggage"] == "langsmith-project=p,tenant=acme"
+    metrics = (await front.http.get("/metrics")).text
+    assert 'dispatcher_trace_headers_dropped_total{family="baggage-address"} 1' in metrics
+
+
 async def test_malformed_trace_headers_are_dropped_and_counted(front: Site) -> None:
     answer = await run(front, headers={"traceparent": "00-zz", "langsmith-trace": "nope"})
     assert answer.status_code == 200
