@@ -7,20 +7,37 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
 import pytest
 
+from registry_app.keyring import hash_key
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 PARTITIONED = ("traces_app_runpart", "traces_app_chunk", "traces_app_attachment")
+EMPTIED = (
+    *PARTITIONED,
+    "traces_app_tracehead",
+    "traces_app_rollup",
+    "traces_app_quarantine",
+    "traces_app_redactionrule",
+    "feedback_app_feedbackevent",
+    "feedback_app_feedback",
+)
 INGEST_KEY = "ask_test_" + "i" * 40
+CONFINED_KEY = "ask_test_" + "c" * 40
+READ_KEY = "ask_test_" + "r" * 40
+#: (key, scopes, the only project it may touch)
+KEYS = ((INGEST_KEY, "ingest read", ""), (CONFINED_KEY, "ingest read", "confined"), (READ_KEY, "read", ""))
 
 
 def wait_until(what: Callable[[], Any], timeout: float = 20.0) -> Any:
@@ -82,27 +99,66 @@ class Server:
             self.process.wait(15)
 
 
+def run_sql(url: str, *statements: str) -> None:
+    """Run each statement on a connection of its own making."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        for statement in statements:
+            conn.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def store_database(django_db_setup: None, django_db_blocker: Any) -> Iterator[str]:
+    """URL of a database of these tests' own: a copy of the migrated one, with a key that may ingest and read."""
+    from django.db import connection
+
+    with django_db_blocker.unblock():
+        connection.close()
+        connection.close_pool()
+    given = connection.settings_dict
+    name = f"{given['NAME']}_store"
+    host, port = quote(str(given["HOST"]), safe=""), given["PORT"]
+    login = f"{given['USER']}:{quote(given['PASSWORD'], safe='')}" if given["PASSWORD"] else given["USER"]
+    query = f"host={host}" + (f"&port={port}" if port else "")
+    admin, url = (f"postgresql://{login}@/{quote(db, safe='')}?{query}" for db in ("postgres", name))
+    drop = f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
+    run_sql(admin, drop, f'CREATE DATABASE "{name}" TEMPLATE "{given["NAME"]}"')
+    for key, scopes, project in KEYS:
+        add_key(url, key, scopes, project)
+    yield url
+    run_sql(admin, drop)
+
+
+def add_key(url: str, key: str, scopes: str, project: str = "") -> None:
+    """Store a key as the registry does: its hash."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO registry_app_apikey (prefix, key_hash, name, scopes, project, trusted_tracing, created_at, created_by)"
+            " VALUES (%s, %s, %s, %s, %s, true, now(), '')",
+            (key[:8], hash_key(key), f"test {scopes} {project}", scopes.split(), project),
+        )
+
+
 @pytest.fixture
-def store_url(database_url: str) -> Iterator[str]:
-    """The test's database with an empty trace store and one key that may ingest and read."""
-    from registry_app.services import ensure_api_key
+def store_url(db: None, store_database: str) -> str:
+    """The store, empty. Projects stay: a running ingest knows which it made. (`db` has the first copy migrated.)"""
+    run_sql(store_database, *(f"DELETE FROM {table}" for table in EMPTIED))
+    return store_database
 
-    with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute("TRUNCATE " + ", ".join(PARTITIONED))
-    ensure_api_key(INGEST_KEY, name="test", scopes=("ingest", "read"))
-    yield database_url
-    with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute("TRUNCATE " + ", ".join(PARTITIONED))
+
+@pytest.fixture(scope="session")
+def shared_server(store_database: str) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder:
+        one = Server(store_database, Path(folder))
+        try:
+            yield one.start()
+        finally:
+            one.stop()
 
 
 @pytest.fixture
-def server(store_url: str, data_dir: Path) -> Iterator[Server]:
-    """A running ingest process."""
-    one = Server(store_url, data_dir)
-    try:
-        yield one.start()
-    finally:
-        one.stop()
+def server(store_url: str, shared_server: Server) -> Server:
+    """The ingest process all tests share, before an empty store."""
+    return shared_server
 
 
 @pytest.fixture

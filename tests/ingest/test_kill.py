@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import psycopg
 
 pytestmark = pytest.mark.processes
-ROUNDS = 4
+ROUNDS = int(os.environ.get("INGEST_KILLS", "3"))
 SENDERS = 4
 
 
