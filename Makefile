@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check generate bench drill faults db-stop install install-dev
+.PHONY: help demo up test check generate gen-langgraph-json bench drill faults db-stop install install-dev
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## make .venv with the locked packages
 
@@ -45,6 +45,9 @@ check: install-dev ## lint, types, import arrows, migrations, generated files
 
 generate: install ## write the generated files that are committed
 	@exec $(BIN)/python -m platform_site.check --write
+
+gen-langgraph-json: install ## write langgraph.json from the registry (ARGS='--pool EMAIL' for one pool, to the screen)
+	@exec $(BIN)/python manage.py gen_langgraph_json $(ARGS)
 
 bench: install-dev ## measure: one line of JSON a benchmark
 	@for file in bench/*.py; do $(BIN)/python $$file || exit 1; done

@@ -111,6 +111,43 @@ def test_the_contract_imports_the_standard_library_and_itself_alone(path: Path) 
             }
 
 
+GUARD = """
+import importlib.abc, sys
+
+class Guard(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        root = name.partition('.')[0]
+        if root not in {*sys.stdlib_module_names, 'contract', 'org'}:  # copy.py asks for Jython's org
+            raise RuntimeError('imported ' + name)
+
+sys.meta_path.insert(0, Guard())
+"""
+
+
+@pytest.mark.parametrize("module", [f"contract.{path.stem}" for path in CONTRACT if path.stem != "__init__"])
+def test_it_loads_where_any_graph_django_or_third_party_import_raises(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{GUARD}\nimport {module}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["fleet.graphs.email.compose", "django", "langgraph", "registry_app"])
+def test_the_guard_itself_bites(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{GUARD}\nimport {module}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"imported {module.partition('.')[0]}" in done.stderr
+
+
 def test_loading_it_is_cheap_and_touches_nothing_else() -> None:
     code = (
         "import sys, time; before = set(sys.modules); start = time.process_time()\n"

@@ -98,10 +98,12 @@ def answers(port: int) -> bool:
         connection.close()
 
 
-def start(kind: str, command: list[str], env: dict[str, str], log: Path, port: int, **facts: str) -> Server:
+def start(
+    kind: str, command: list[str], env: dict[str, str], log: Path, port: int, cwd: Path = ROOT, **facts: str
+) -> Server:
     """Start a server process and wait until it answers."""
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
