@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,7 +54,8 @@ class Bulkhead:
             if waiter.done() and not waiter.cancelled():
                 self.release()  # the slot came while we were leaving
             else:
-                self.waiters.remove(waiter)
+                with suppress(ValueError):  # a slot came by first and passed over the cancelled waiter
+                    self.waiters.remove(waiter)
             if isinstance(error, TimeoutError):
                 raise Saturated from None
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from routing_app.dispatcher.pool import Bulkhead
 from tests.dispatcher.conftest import site, until
 from tests.dispatcher.upstream import Upstream, serving
 
@@ -115,6 +116,20 @@ async def test_a_full_pool_is_429_and_the_others_do_not_notice(data_dir: Path) -
             task.cancel()
         await asyncio.gather(*flood, return_exceptions=True)
         await until(lambda: pool.runs.active == 0)
+
+
+async def test_callers_that_leave_a_queue_together_leave_it_clean() -> None:
+    lane = Bulkhead(2, 8)
+    for _ in range(2):
+        await lane.acquire(1)
+    waiting = [asyncio.create_task(lane.acquire(30)) for _ in range(8)]
+    await until(lambda: len(lane.waiters) == 8)
+    for task in waiting[:7]:
+        task.cancel()
+    lane.release()  # before the cancelled tasks had their turn: their waiters are passed over
+    ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(end) for end in ends] == [asyncio.CancelledError] * 7 + [type(None)]
+    assert (lane.active, len(lane.waiters)) == (2, 0)
 
 
 async def test_a_caller_that_leaves_cancels_the_run(front: Site) -> None:
