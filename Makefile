@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+DRILL_ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check generate gen-langgraph-json bench drill faults db-stop install install-dev
 
@@ -52,8 +53,8 @@ gen-langgraph-json: install ## write langgraph.json from the registry (ARGS='--p
 bench: install-dev ## measure: one line of JSON a benchmark
 	@for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
 
-drill: install-dev ## blast radius: hang and kill one pool, watch the others
-	@exec $(BIN)/python -m pytest tests/drill $(PYTEST_ARGS)
+drill: install ## blast radius: kill, hang, fail and block one flooded pool, measure the others (DRILL_ARGS="--role all")
+	@exec $(BIN)/python manage.py drill $(DRILL_ARGS)
 
 faults: install-dev ## kill real processes and count what was lost (FAULTS_KILLS=N for a slice)
 	@exec $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)

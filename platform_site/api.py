@@ -9,6 +9,7 @@ from feedback_app.api import router as feedback
 from registry_app import api_errors
 from registry_app.api import router as registry
 from routing_app.api import router as routing
+from routing_app.fleet_api import router as fleet
 from traces_app.api import diagnostics
 from traces_app.api import router as traces
 
@@ -25,3 +26,4 @@ api.add_router("/campaigns", campaigns)
 api.add_router("/feedback", feedback)
 api.add_router("/traces", traces)
 api.add_router("/diagnostics", diagnostics)
+api.add_router("/fleet", fleet)

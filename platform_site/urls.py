@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("campaigns/", include("campaigns_app.urls")),
     path("feedback/", include("feedback_app.urls")),
+    path("fleet/", include("routing_app.fleet_urls")),
     path("traces/", include("traces_app.urls")),
     path("diagnostics/", trace_views.diagnostics, name="diagnostics"),
     path("diagnostics/how-to/<slug:code>", trace_views.how_to, name="how-to"),

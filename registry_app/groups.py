@@ -10,8 +10,17 @@ if TYPE_CHECKING:
 OUR_APPS = frozenset({"registry_app", "routing_app", "traces_app", "feedback_app", "campaigns_app"})
 #: Rows that no operator makes, changes or deletes.
 MACHINE_MADE = frozenset(
-    {"graphrecord", "auditentry", "poolreport", "routingdraft", "routingrevision", "dispatchrecord"}
+    {
+        "graphrecord",
+        "auditentry",
+        "poolreport",
+        "routingdraft",
+        "routingrevision",
+        "dispatchrecord",
+        "drillreport",
+    }
 )
+ASKED_FOR = frozenset({"change_graphrecord", "add_drillreport"})
 
 
 def grant(sender: AppConfig, **_: Any) -> None:
@@ -33,6 +42,6 @@ def _groups_of(codename: str, model: str) -> tuple[str, ...]:
         return ("viewer", "operator", "publisher")
     if codename == "publish_routing" or model == "apikey":
         return ("publisher",)
-    if model in MACHINE_MADE and codename != "change_graphrecord":
+    if model in MACHINE_MADE and codename not in ASKED_FOR:
         return ()
     return ("operator", "publisher")

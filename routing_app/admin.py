@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 
 from contract.routing_document import url_problem
 from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin
-from routing_app.models import AllowlistEntry, DispatchRecord, Pool, RoutingRevision
+from routing_app.models import AllowlistEntry, DispatchRecord, DrillReport, Pool, RoutingRevision
 
 if TYPE_CHECKING:
     TabularInline = admin.TabularInline[AllowlistEntry, Pool]
@@ -65,3 +65,9 @@ class DispatchRecordAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "assistant_id", "pool", "status", "error_kind", "total_ms", "request_id")
     list_filter = ("pool", "status")
     search_fields = ("=request_id", "=run_id", "=assistant_id")
+
+
+@admin.register(DrillReport)
+class DrillReportAdmin(ReadOnlyAdmin):
+    list_display = ("id", "state", "requested_by", "requested_at", "ended_at", "error")
+    list_filter = ("state",)

@@ -212,3 +212,38 @@ class ThreadBinding(models.Model):
 
     def __str__(self) -> str:
         return f"thread {self.thread_id} in {self.pool or 'no pool yet'}"
+
+
+class DrillReport(models.Model):
+    """One blast-radius drill: asked for, under way, and what it found. Made by the button or the command."""
+
+    STATES = (
+        ("queued", "queued"),
+        ("running", "running"),
+        ("passed", "passed"),
+        ("failed", "failed"),
+        ("broken", "broken"),
+    )
+
+    state = models.CharField(max_length=10, choices=STATES, default="queued")
+    requested_by = models.CharField(max_length=200)
+    requested_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, help_text="Why it broke off; empty when it ran to its end.")
+    result = models.JSONField(
+        default=dict, blank=True, help_text="Figures and verdict, as the drill wrote them."
+    )
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(
+                models.Value(1),
+                condition=models.Q(state__in=("queued", "running")),
+                name="one_drill_at_a_time",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"drill {self.pk}: {self.state}"

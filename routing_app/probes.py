@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TIMEOUT_S = 3.0
+DISPATCHER_S = 2.0
 MAX_ANSWER = 2_000_000  # bytes
 
 
@@ -64,6 +65,18 @@ def ask(pool: str, url: str, secret: str) -> Answer:
         return Answer(pool, url, error=str(error)[:200] or type(error).__name__)
     except (ValueError, KeyError, TypeError):
         return Answer(pool, url, error="is no pool of ours: its answer has another shape")
+
+
+def dispatcher_state(url: str) -> dict[str, Any] | str:
+    """What the dispatcher at `url` says of itself at `/ok`, or why it is not known; never raises."""
+    try:
+        response = httpx.get(f"{url}/ok", timeout=DISPATCHER_S, follow_redirects=False, trust_env=False)
+        facts = response.json()
+    except httpx.TimeoutException:
+        return f"The dispatcher gave no answer in {DISPATCHER_S:.0f} s."
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return "The dispatcher cannot be reached."
+    return facts if isinstance(facts, dict) and "pools" in facts else "No dispatcher answers at /ok."
 
 
 def _graphs(answer: Any) -> dict[str, str]:

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from routing_app import fleet_views
+
+app_name = "fleet"
+urlpatterns = [
+    path("", fleet_views.fleet_view, name="fleet"),
+    path("drill", fleet_views.drill_view, name="drill"),
+    path("drills/<int:report_id>", fleet_views.report_view, name="report"),
+]

@@ -1,0 +1,184 @@
+"""The Fleet page and its API: what is known of pools, with and without a dispatcher, and asking for a drill."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from registry_app.services import record_pool_report
+from routing_app.models import DrillReport
+from routing_app.services import drills
+from tests.routing.conftest import ACTOR, URLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.test import Client
+
+pytestmark = pytest.mark.usefixtures("live")
+
+FIGURES = {"calls": 200, "errors": 0, "p50_ms": 12.3, "p99_ms": 118.8, "first_error": ""}
+RESULT = {
+    "passed": True, "pool": "DISCOVERY", "role": "dispatcher", "callers": 200, "rate": 25.0, "seconds": 8.0,
+    "load_average": 1.0, "calm": {"EMAIL": FIGURES},
+    "faults": [
+        {
+            "name": "killed", "how": "its worker was killed", "victims": {"EMAIL": FIGURES},
+            "flood": {"503": 9}, "problems": ["p99 of <EMAIL> rose."],
+        },
+    ],
+}  # fmt: skip
+
+
+@contextmanager
+def dispatcher(monkeypatch: pytest.MonkeyPatch, body: object) -> Iterator[None]:
+    """A server that answers `/ok` as a dispatcher would."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            payload = json.dumps(body).encode()
+            self.send_response(503 if self.path != "/ok" else 200)
+            self.send_header("content-length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    point_at(monkeypatch, server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def point_at(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    from dataclasses import replace
+
+    monkeypatch.setattr(settings, "ENV", replace(settings.ENV, platform_url=f"http://127.0.0.1:{port}"))
+
+
+def seen(**breakers: list[str]) -> dict[str, Any]:
+    pools = {slug: {"breakers": breakers.get(slug, ["closed"]), "active": 3, "queued": 0} for slug in URLS}
+    return {
+        "ok": True,
+        "routing_version": 1,
+        "database": "up",
+        "pools": pools,
+        "records": {"waiting": 0, "spooled": 0},
+    }
+
+
+def test_a_whole_fleet_reads_as_such(
+    member: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dispatcher(monkeypatch, seen()):
+        text = member("viewer").get("/fleet/").content.decode()
+    assert "Every pool takes calls." in text
+    assert "3 of 64" in text
+    assert "needs routing_app.add_drillreport" in text
+
+
+def test_an_open_breaker_leads_the_page_and_the_api(
+    member: Callable[[str], Client], keyed: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_pool_report(pool="EMAIL", url=URLS["EMAIL"], graphs={}, error="no answer in 3 s")
+    with dispatcher(monkeypatch, seen(DISCOVERY=["open"])):
+        text = member("viewer").get("/fleet/").content.decode()
+        answer = keyed("read").get("/api/fleet").json()
+    assert "EMAIL, DISCOVERY do not take every call." in text or "DISCOVERY, EMAIL do not" in text
+    states = {pool["slug"]: pool["state"] for pool in answer["pools"]}
+    assert states == {"CORE": "healthy", "CLASSIFY": "healthy", "EMAIL": "failing", "DISCOVERY": "failing"}
+    assert answer["dispatcher"]["answers"] is True
+    [replica] = next(pool["replicas"] for pool in answer["pools"] if pool["slug"] == "DISCOVERY")
+    assert (replica["url"], replica["breaker"]) == (URLS["DISCOVERY"], "open")
+
+
+@pytest.mark.parametrize("body", [None, [], {"ok": True}, {"pools": {"EMAIL": "?"}, "records": 3}])
+def test_a_strange_dispatcher_breaks_nothing(
+    member: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch, body: object
+) -> None:
+    with dispatcher(monkeypatch, body):
+        assert member("viewer").get("/fleet/").status_code == 200
+
+
+def test_without_a_dispatcher_the_rest_is_shown(
+    member: Callable[[str], Client], keyed: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_at(monkeypatch, 9)
+    text = member("viewer").get("/fleet/").content.decode()
+    assert "The dispatcher cannot be reached." in text
+    assert URLS["EMAIL"] in text
+    answer = keyed("read").get("/api/fleet").json()
+    assert answer["dispatcher"]["answers"] is False
+    assert {pool["state"] for pool in answer["pools"]} == {"unknown"}
+
+
+def test_a_drill_is_asked_for_once_with_its_job(keyed: Callable[..., Client]) -> None:
+    client = keyed("routing:write", "read")
+    answer = client.post("/api/fleet/drills")
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    report = DrillReport.objects.get()
+    job = ProcrastinateJob.objects.get(task_name=drills.TASK)
+    assert (job.queue_name, job.args) == (drills.QUEUE, {"report_id": report.pk})
+    again = client.post("/api/fleet/drills")
+    assert (again.status_code, DrillReport.objects.count()) == (409, 1)
+    drills.begin_drill(report.pk)
+    assert client.post("/api/fleet/drills").status_code == 409
+    drills.finish_drill(report.pk, result=RESULT)
+    drills.break_off(report.pk, error="too late")
+    assert client.get(f"/api/fleet/drills/{report.pk}").json()["state"] == "passed"
+    assert keyed("read").post("/api/fleet/drills").status_code == 403
+    assert client.get("/api/fleet/drills/999").status_code == 404
+
+
+def test_reports_are_shown_and_inert(
+    member: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_at(monkeypatch, 9)
+    report = drills.ask_for_drill(actor=ACTOR)
+    drills.begin_drill(report.pk)
+    drills.finish_drill(report.pk, result={**RESULT, "passed": False})
+    other = DrillReport.objects.create(requested_by="<script>", state="broken", error="<b>why</b>")
+    viewer = member("viewer")
+    for path in ("/fleet/", f"/fleet/drills/{report.pk}", f"/fleet/drills/{other.pk}"):
+        text = viewer.get(path).content.decode()
+        assert "<script>" not in text.replace("<script src", "")
+        assert "<b>why" not in text
+    text = viewer.get(f"/fleet/drills/{report.pk}").content.decode()
+    assert "a limit was broken" in text
+    assert "118.8 ms" in text
+    assert "p99 of &lt;EMAIL&gt; rose." in text
+    assert viewer.get("/fleet/drills/999").status_code == 404
+
+
+@pytest.mark.parametrize(("group", "status"), [("viewer", 403), ("operator", 403)])
+def test_the_button_needs_the_permission_and_the_token(
+    member: Callable[[str], Client], group: str, status: int
+) -> None:
+    assert member(group).post("/fleet/drill").status_code == status
+    assert not DrillReport.objects.exists()
+
+
+def test_an_operator_may_ask_and_is_told_when_one_is_under_way(
+    member: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_at(monkeypatch, 9)
+    operator = member("operator")
+    operator.handler.enforce_csrf_checks = False
+    for wanted in ("The drill is asked for.", "A drill is under way."):
+        assert operator.post("/fleet/drill")["Location"] == "/fleet/"
+        assert wanted in operator.get("/fleet/").content.decode()
+    assert DrillReport.objects.get().requested_by == "user:a-operator"
