@@ -10,11 +10,8 @@ from fleet.graphs.email.review import (
     LETTER,
     EmailOutput,
     EmailState,
-    after_critique,
-    critique,
-    keep,
+    add_review,
     letter_facts,
-    refine,
 )
 from fleet.kit.llm import ask
 from fleet.kit.prompts import Prompt
@@ -50,18 +47,12 @@ async def draft(state: EmailState) -> Update:
 def build_graph(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    from langgraph.graph import END, START, StateGraph
+    from langgraph.graph import START, StateGraph
 
     graph = StateGraph(EmailState, input_schema=ComposeInput, output_schema=EmailOutput)
     graph.add_node("draft", draft)
-    graph.add_node("critique", critique)
-    graph.add_node("refine", refine)
-    graph.add_node("keep", keep)
     graph.add_edge(START, "draft")
-    graph.add_edge("draft", "critique")
-    graph.add_conditional_edges("critique", after_critique, ["refine", "keep"])
-    graph.add_edge("refine", END)
-    graph.add_edge("keep", END)
+    add_review(graph, draft="draft")
     return graph.compile(checkpointer=checkpointer, name="email_compose")
 
 

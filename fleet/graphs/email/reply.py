@@ -10,11 +10,8 @@ from fleet.graphs.email.review import (
     LETTER,
     EmailOutput,
     EmailState,
-    after_critique,
-    critique,
-    keep,
+    add_review,
     letter_facts,
-    refine,
 )
 from fleet.kit.llm import ask
 from fleet.kit.prompts import Prompt, answer_object, choice, text
@@ -86,15 +83,9 @@ def build_graph(
     graph = StateGraph(ReplyState, input_schema=ReplyInput, output_schema=ReplyOutput)
     graph.add_node("read", read)
     graph.add_node("draft", draft)
-    graph.add_node("critique", critique)
-    graph.add_node("refine", refine)
-    graph.add_node("keep", keep)
     graph.add_edge(START, "read")
     graph.add_conditional_edges("read", after_reading, ["draft", END])
-    graph.add_edge("draft", "critique")
-    graph.add_conditional_edges("critique", after_critique, ["refine", "keep"])
-    graph.add_edge("refine", END)
-    graph.add_edge("keep", END)
+    add_review(graph, draft="draft")
     return graph.compile(checkpointer=checkpointer, name="email_reply")
 
 

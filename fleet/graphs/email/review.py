@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fleet.kit.llm import ask
 from fleet.kit.prompts import Prompt, answer_object, choice, share, text, texts
 from fleet.kit.state import ModelFacts, Update
+
+if TYPE_CHECKING:
+    from langgraph.graph import StateGraph
 
 LETTER = answer_object(subject=text(120), body=text(4000))
 
@@ -38,6 +41,10 @@ class EmailState(ModelFacts, total=False):
     #: The mail to answer, and what may be said in answer.
     message: dict[str, Any]
     answers: list[str]
+    #: What happened lately, what is asked for and what we can show for it: in the graphs that take them.
+    signals: list[str]
+    opportunity: dict[str, Any]
+    skills: list[str]
     draft: dict[str, str]
     critique: dict[str, Any]
     refined: bool
@@ -57,7 +64,13 @@ class EmailOutput(ModelFacts, total=False):
 
 def letter_facts(state: EmailState) -> dict[str, Any]:
     """All a letter may be based on: writer, critic and editor see the same."""
+    further = {
+        "signals": state.get("signals"),
+        "opportunity": state.get("opportunity"),
+        "skills": state.get("skills"),
+    }
     return {
+        **{key: value for key, value in further.items() if value},
         "contact": state.get("contact") or {},
         "company": state.get("company") or {},
         "offer": state.get("offer") or {},
@@ -86,3 +99,14 @@ async def refine(state: EmailState) -> Update:
 def keep(state: EmailState) -> Update:
     """The draft was good: it is the letter."""
     return {"subject": state["draft"]["subject"], "body": state["draft"]["body"], "refined": False}
+
+
+def add_review(graph: StateGraph[Any, Any, Any, Any], *, draft: str, then: str = "__end__") -> None:
+    """Put the critique after the node `draft`, and `then` after the text that came out of it."""
+    graph.add_node("critique", critique)
+    graph.add_node("refine", refine)
+    graph.add_node("keep", keep)
+    graph.add_edge(draft, "critique")
+    graph.add_conditional_edges("critique", after_critique, ["refine", "keep"])
+    graph.add_edge("refine", then)
+    graph.add_edge("keep", then)

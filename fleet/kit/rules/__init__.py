@@ -15,6 +15,7 @@ def rule_for(task: str) -> Rule | None:
 
 @lru_cache(maxsize=1)
 def _rules() -> Mapping[str, Rule]:
-    from fleet.kit.rules import companies, github, leads, letters, replies, texts
+    from fleet.kit.rules import companies, github, leads, letters, openings, replies, texts
 
-    return {**letters.RULES, **companies.RULES, **github.RULES, **replies.RULES, **leads.RULES, **texts.RULES}
+    rooms = (letters, openings, companies, github, replies, leads, texts)
+    return {task: rule for room in rooms for task, rule in room.RULES.items()}
