@@ -11,9 +11,12 @@ from contract.shape_parts import (
     MAYA,
     MESSAGE,
     NORTHWIND,
+    OFFER,
     PROFILE,
+    RELAY,
     TEXT,
     fields,
+    record,
     shape,
 )
 
@@ -75,5 +78,51 @@ CLASSIFY_SHAPES: dict[str, dict[str, object]] = {
             "with Terraform. You are ready to go the extra mile."
         },
         {"website": "https://northwind.example"},
+    ),
+    "classify_recruitment": shape(
+        "What a company says about itself: a page, a profile, a job advertisement",
+        fields("text", text=TEXT, company=COMPANY),
+        {
+            "text": "Harbour Talent finds software engineers and data scientists for start-ups in fintech and logistics. "
+            "You pay when someone signs.",
+            "company": {"name": "Harbour Talent"},
+        },
+        {"text": "We bake bread. Our ovens are from 1950."},
+    ),
+    "classify_recruitment_bulk": shape(
+        "Many texts as classify_recruitment takes one",
+        fields(
+            "rows",
+            rows={
+                "type": "array",
+                "items": record(("text",), id=LINE, name=LINE, text=TEXT),
+                "minItems": 1,
+                "maxItems": 5_000,
+            },
+            at_once={"type": "integer", "minimum": 1, "maximum": 16, "default": 8},
+        ),
+        {
+            "rows": [
+                {"id": "a", "text": "Executive search for banks and insurers since 1998."},
+                {"id": "b", "text": "An applicant tracking system for small teams."},
+                {"id": "c", "text": "We bake bread."},
+            ]
+        },
+    ),
+    "classify_paper": shape(
+        "Title and abstract of a research paper",
+        fields("title", title=LINE, abstract=TEXT),
+        {
+            "title": "Sparse routing for cheap language models",
+            "abstract": "We propose a routing method that activates a tenth of the weights. It outperforms dense models "
+            "of the same cost on four tasks. Code is available.",
+        },
+        {"title": "A survey of agents that use tools", "abstract": "We review 140 papers."},
+    ),
+    "score_contact": shape(
+        "A person, where they work, and what they would buy",
+        fields("contact", contact=CONTACT, company=COMPANY, offer=OFFER),
+        {"contact": MAYA, "company": NORTHWIND, "offer": RELAY},
+        {"contact": {"name": "Ada Byron", "role": "Executive Assistant to the CEO"}},
     ),
 }

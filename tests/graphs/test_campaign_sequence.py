@@ -8,7 +8,7 @@ from contract.shapes import SHAPES
 from fleet.graphs.email.sequence import build_graph
 
 EXAMPLE = SHAPES["campaign_sequence"]["examples"][0]
-TIMER = Command(resume={"event": "timer"})
+TIMER: Command[str] = Command(resume={"event": "timer"})
 
 
 def reply(body):
