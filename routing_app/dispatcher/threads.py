@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from routing_app.dispatcher.switchboard import (
 
 if TYPE_CHECKING:
     from routing_app.dispatcher.call import Call
+    from routing_app.dispatcher.forward import Answer
     from routing_app.dispatcher.relay import Mode
     from routing_app.dispatcher.table import Target
 
@@ -76,15 +78,23 @@ class Threads:
             raise Problem(409, f"Thread with ID {thread_id} already exists", kind="client")
         if new and given.get("supersteps"):
             await self._seed(row, given)
-        await reply(call, row.as_thread())
+        await reply(call, row.as_thread() if new else await self._current(row))
 
     async def _seed(self, row: ThreadRow, given: dict[str, Any]) -> None:
-        """A thread made with a state needs its pool at once; `metadata.graph_id` says which."""
+        """A thread made with a state needs its pool at once; `metadata.graph_id` says which. Refused, it is not made."""
+        try:
+            target = self._graph_of(row)
+            if target is None:
+                raise bad_request(422, "supersteps: need metadata.graph_id", pointer="/metadata/graph_id")
+            await self._bind(row, target, seed=given)
+        except Problem:
+            await self._board.directory.delete(row.thread_id)
+            raise
+
+    def _graph_of(self, row: ThreadRow) -> Target | None:
+        """The graph a thread was made for, before any run; raises Problem 404 or 403."""
         graph_id = row.metadata.get("graph_id")
-        if not isinstance(graph_id, str):
-            raise bad_request(422, "supersteps: need metadata.graph_id", pointer="/metadata/graph_id")
-        target = self._board.table.find(graph_id)
-        await self._bind(row, target, seed=given)
+        return self._board.table.find(graph_id) if isinstance(graph_id, str) else None
 
     async def _thread(self, call: Call, thread_id: str) -> None:
         row = await self._row(thread_id)
@@ -211,26 +221,32 @@ class Threads:
         directory.touch(thread_id)
 
     async def _bind(self, row: ThreadRow, target: Target, *, seed: dict[str, Any] | None = None) -> str:
-        """Bind the thread to the pool of its first run and make it known there; returns the pool it is bound to."""
+        """Bind the thread to the pool of its first run; returns the pool it is bound to.
+
+        The pool is made to know the thread first, so that a bound thread is one its pool has: a pool that does not
+        answer leaves the thread free, and of two first runs at once neither meets a pool without it.
+        """
         labels = {"graph_id": target.assistant_id, "assistant_id": target.uuid}
+        wanted = {
+            **(seed or {}),
+            "thread_id": row.thread_id,
+            "metadata": {**row.metadata, **labels},
+            "if_exists": "do_nothing",
+        }
+        answer = await self._board.ask(self._board.pool(target.pool), "POST", "/threads", wanted)
+        if answer.status >= 300:
+            raise _not_taken(target.pool, answer)
         bound = await self._board.directory.bind(row.thread_id, target.pool, labels)
+        if bound is None or bound.pool != target.pool:
+            await self._take_back(row.thread_id, target.pool)
         if bound is None:
             raise not_found(row.thread_id)
-        if bound.pool == target.pool:
-            wanted = {
-                **(seed or {}),
-                "thread_id": row.thread_id,
-                "metadata": bound.metadata,
-                "if_exists": "do_nothing",
-            }
-            answer = await self._board.ask(self._board.pool(bound.pool), "POST", "/threads", wanted)
-            if answer.status >= 300:
-                raise Problem(
-                    502 if answer.status >= 500 else answer.status,
-                    f"pool {bound.pool} did not take the thread: {answer.body[:200].decode(errors='replace')}",
-                    kind="backend",
-                )
         return bound.pool
+
+    async def _take_back(self, thread_id: str, pool: str) -> None:
+        """Remove a thread from a pool that did not get it after all; where the pool is away it stays, unused."""
+        with contextlib.suppress(Problem):
+            await self._board.ask(self._board.pool(pool), "DELETE", f"/threads/{thread_id}")
 
     async def _existing_run(self, call: Call, thread_id: str, rest: list[str]) -> None:
         """`/threads/{t}/runs/{r}…`: by the thread's binding; for a stateless run by memory, or by asking around."""
@@ -242,28 +258,35 @@ class Threads:
             mode = "stream"
         place = self._board.whereabouts.find(rest[0]) or self._board.whereabouts.find(thread_id)
         if place is None:
-            place = await self._find_run(thread_id, rest[0])
+            missing = "No runs found to cancel." if rest[-1] == "cancel" else "Run not found"
+            place = await self._find_run(thread_id, rest[0], missing)
         body = await self._board.read(call)
         await self._board.send(call, self._board.pool(place[0]), body, mode, replica=place[1])
         if call.method != "GET":
             self._board.touch(thread_id)
 
-    async def _find_run(self, thread_id: str, run_id: str) -> tuple[str, str]:
+    async def _find_run(self, thread_id: str, run_id: str, missing: str) -> tuple[str, str]:
         row = await self._board.directory.get(thread_id)
         if row is not None:
             if not row.pool:
-                raise Problem(404, "Run not found", kind="client")
+                raise Problem(404, missing, kind="client")
             return row.pool, ""
         answers = await self._board.ask_all("GET", f"/threads/{thread_id}/runs/{run_id}")
         for slug, answer in answers.items():
             if not isinstance(answer, Problem) and answer.status == 200:
                 return slug, answer.replica
-        raise unheard_or(answers, "Run not found")
+        raise unheard_or(answers, missing)
 
     async def _of_the_pool(self, call: Call, thread_id: str, rest: list[str]) -> None:
         """State, history, list of runs and all else that only the pool of a bound thread can say."""
-        bound = self._board.directory.known_pool(thread_id) or (await self._row(thread_id)).pool
         body = await self._board.read(call)
+        bound = self._board.directory.known_pool(thread_id)
+        if not bound:
+            row = await self._row(thread_id)
+            bound = row.pool
+            if not bound and rest == ["state"] and call.method == "POST":
+                target = self._graph_of(row)
+                bound = await self._bind(row, target) if target is not None else ""
         if not bound:
             await self._of_no_pool(call, rest)
             return
@@ -299,6 +322,13 @@ _EMPTY_STATE: dict[str, Any] = {
 
 def not_found(thread_id: str) -> Problem:
     return Problem(404, f"Thread with ID {thread_id} not found", kind="client")
+
+
+def _not_taken(pool: str, answer: Answer) -> Problem:
+    said = answer.body[:200].decode(errors="replace")
+    if answer.status >= 500:
+        return Problem(503, f"pool {pool} did not take the thread: {said}", kind="backend", retry_after=2)
+    return Problem(answer.status, f"pool {pool} did not take the thread: {said}", kind="client")
 
 
 def _elsewhere(thread_id: str, bound: str, target: Target) -> Problem:

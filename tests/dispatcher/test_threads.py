@@ -159,3 +159,24 @@ async def test_a_batch_is_split_by_pool_and_put_together_in_order(threaded: Site
     part = (await threaded.http.post("/runs/batch", json=[EMAIL, CORE])).json()
     assert part[0]["run_id"]
     assert part[1]["error"]["kind"] == "backend"
+
+
+async def test_a_pool_that_does_not_take_the_thread_leaves_it_free(threaded: Site) -> None:
+    thread = await new_thread(threaded)
+    threaded.email.behave = "status:500"
+    refused = await threaded.http.post(f"/threads/{thread}/runs/wait", json=EMAIL)
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+    assert (await threaded.http.post(f"/threads/{thread}/runs/wait", json=CORE)).status_code == 200
+    threaded.email.behave = "ok"
+    assert (await threaded.http.post(f"/threads/{thread}/runs/wait", json=EMAIL)).json()[
+        "code"
+    ] == "OTHER_POOL"
+
+
+async def test_a_thread_that_cannot_be_seeded_is_not_made(threaded: Site) -> None:
+    thread = str(uuid.uuid4())
+    step = {"thread_id": thread, "metadata": {"graph_id": "probe_email"}, "supersteps": [{"updates": []}]}
+    threaded.email.behave = "status:422"
+    assert (await threaded.http.post("/threads", json=step)).status_code == 422
+    assert (await threaded.http.get(f"/threads/{thread}")).status_code == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator  # noqa: TC003 fixtures are read at run time
+from collections.abc import Awaitable, Callable, Iterator  # noqa: TC003 fixtures are read at run time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import httpx
 import pytest
 
 from platform_site import pg
+from tests.integration import asking_pool
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEY = "integration-" + "k" * 32
@@ -62,6 +64,15 @@ def eventually(look: Callable[[], Any], *, within: float = 60.0) -> Any:
     return answer
 
 
+async def eventually_async(look: Callable[[], Awaitable[Any]], *, within: float = 30.0) -> Any:
+    """As `eventually`, for what is looked at asynchronously."""
+    deadline = time.monotonic() + within
+    while not (answer := await look()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {within} s"
+        await asyncio.sleep(0.1)
+    return answer
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -84,6 +95,7 @@ def serve(data_dir: Path) -> Iterator[Platform]:
         "PLATFORM_DATA_DIR": str(data_dir),
         "PLATFORM_API_KEY": KEY,
         "PLATFORM_ADMIN_PASSWORD": PASSWORD,
+        "ASKING_WORKER_SECRET": asking_pool.SECRET,
     }
     with log.open("w") as out:
         runner = subprocess.Popen(
@@ -105,7 +117,59 @@ def serve(data_dir: Path) -> Iterator[Platform]:
 
 def is_ready(platform: Platform, runner: subprocess.Popen[bytes]) -> bool:
     assert runner.poll() is None, f"the runner ended:\n{platform.log.read_text()[-4000:]}"
+    return answers(f"{platform.url}/ok")
+
+
+@pytest.fixture(scope="session")
+def asking(platform: Platform) -> Iterator[None]:
+    """The pool ASKING beside the platform: registered by its address, published while calls go on."""
+    environ = dict(os.environ) | {
+        "DATABASE_URL": pg.url_for(platform.data_dir),
+        "PLATFORM_DATA_DIR": str(platform.data_dir),
+        "ASKING_WORKER_SECRET": asking_pool.SECRET,
+    }
+    own = [sys.executable, "-m", "tests.integration.asking_pool"]
+    subprocess.run([*own, "register"], cwd=REPOSITORY, env=environ, check=True)
+    port = free_port()
+    with (platform.data_dir.parent / "asking.log").open("w") as out:
+        worker = subprocess.Popen(
+            [*own, "--pool", asking_pool.POOL, "--port", str(port)],
+            cwd=REPOSITORY,
+            env=environ,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        return httpx.get(f"{platform.url}/ok", timeout=5).status_code == 200
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/ok"))
+        publish_pool(platform, asking_pool.POOL, port, [spec.assistant_id for spec in asking_pool.SPECS])
+        with platform.api() as api:
+            run = {"assistant_id": "steps", "input": {"x": 1}}
+            eventually(lambda: api.post("/runs/wait", json=run).status_code == 200, within=10)
+        yield
+    finally:
+        worker.terminate()
+        worker.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def publish_pool(
+    platform: Platform, slug: str, port: int, assistants: list[str], *, secret: bool = True
+) -> None:
+    """Register a pool by its address, as an operator does, and make it live."""
+    with platform.api() as api:
+        pool = {
+            "base_urls": [f"http://127.0.0.1:{port}"],
+            "secret_env": f"{slug}_WORKER_SECRET" if secret else "",
+            "position": 5,
+        }
+        api.put(f"/api/routing/pools/{slug}", json=pool).raise_for_status()
+        api.put(f"/api/routing/pools/{slug}/allowlist", json={"assistants": assistants}).raise_for_status()
+        version = api.get("/routing.json").raise_for_status().json()["version"]
+        done = api.post("/api/routing/publish", json={"reason": f"add {slug}", "base_version": version})
+        assert done.status_code == 200, done.text

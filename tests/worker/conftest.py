@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import httpx
 import procrastinate
@@ -52,6 +52,7 @@ class Server:
     log: Path
     secret: str = ""
     database_url: str = ""
+    unknown_name: ClassVar[int] = 422
 
     def client(self) -> LangGraphClient:
         """Return an unmodified SDK client; it is closed when the test ends."""

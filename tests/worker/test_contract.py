@@ -93,7 +93,6 @@ async def test_a_failing_stream_ends_with_an_error_event(server: Server) -> None
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"assistant_id": "nobody", "input": {}}, 422),
         ({"assistant_id": str(uuid.uuid4()), "input": {}}, 404),
         ({"input": {}}, 422),
         ({"assistant_id": PROBE, "input": {}, "stream_mode": "no such"}, 422),
@@ -109,6 +108,13 @@ async def test_bad_run_requests(server: Server, body: Any, status: int) -> None:
     answer = server.http().post("/runs/wait", json=body)
     assert answer.status_code == status
     assert answer.json()["detail"]
+
+
+async def test_an_unknown_name_is_refused(server: Server) -> None:
+    """A server knows its own graphs (422 lists them); the dispatcher knows the fleet (404 with near misses)."""
+    answer = server.http().post("/runs/wait", json={"assistant_id": "probe_emial", "input": {}})
+    assert answer.status_code == server.unknown_name
+    assert PROBE in answer.json()["detail"]
 
 
 async def test_bad_json_is_422(server: Server) -> None:
