@@ -2,124 +2,44 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
-from typing import Any, Literal
+from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Field, Router, Schema
-from pydantic import ConfigDict
+from ninja import File, Form, Router, Status
+from ninja.errors import HttpError
+from ninja.files import UploadedFile
+from pydantic import ValidationError as ShapeError
 
-from campaigns_app import ledger, replies, selectors, services
-from campaigns_app.models import Campaign, working_days
+from campaigns_app import enrolling, ledger, reading, replies, selectors, services, steering, webhook
+from campaigns_app.models import Campaign, Suppression
+from campaigns_app.schemas import (
+    CampaignIn,
+    CampaignOut,
+    ChangedOut,
+    ContactsIn,
+    EnrollmentOut,
+    EnrollOut,
+    EventIn,
+    EventOut,
+    ImpactOut,
+    ImportOut,
+    LedgerOut,
+    ResolveIn,
+    SelectionIn,
+    SuppressionIn,
+    SuppressionOut,
+    TouchOut,
+)
+from registry_app.audit import Actor
 from registry_app.auth import Requires
 
 router = Router(tags=["campaigns"])
 READ = Requires("read", "campaigns_app.view_campaign")
 WRITE = Requires("campaigns:write", "campaigns_app.change_campaign")
-
-
-class Strict(Schema):
-    model_config = ConfigDict(extra="forbid")
-
-
-class StepIn(Strict):
-    assistant_id: str = Field("email_compose", max_length=100)
-    delay: int = Field(0, ge=0, le=8_760)
-    delay_unit: Literal["hours", "business_days"] = "business_days"
-    same_thread: bool = True
-
-
-class CampaignIn(Strict):
-    name: str = Field(max_length=120, min_length=1)
-    slug: str = Field(max_length=50, pattern=r"^[-a-z0-9_]+$")
-    mailbox: str = Field(max_length=254)
-    product: str = Field("", max_length=200)
-    goal: str = Field("", max_length=200)
-    timezone: str = Field("UTC", max_length=64)
-    weekdays: list[int] = Field(default_factory=working_days, min_length=1, max_length=7)
-    window_start: dt.time = dt.time(9, 0)
-    window_end: dt.time = dt.time(17, 0)
-    daily_limit: int = Field(200, ge=0, le=1_000_000)
-    steps: list[StepIn] = Field(min_length=1, max_length=20)
-
-
-class CampaignOut(Schema):
-    name: str
-    slug: str
-    status: str
-    people: int
-    sent: int = Field(alias="sent_count")
-    replied: int = Field(alias="replied_count")
-
-
-class ContactsIn(Strict):
-    rows: list[dict[str, str]] = Field(max_length=10_000)
-
-
-class EnrollOut(Schema):
-    enrolled: int
-    already: int
-    errors: list[str]
-
-
-class EventIn(Strict):
-    kind: Literal["reply", "out_of_office", "hard_bounce", "soft_bounce", "unsubscribe", "delivered"]
-    source_event_id: str = Field(min_length=1, max_length=200)
-    touch_id: uuid.UUID | None = None
-    message_ids: list[str] = Field([], max_length=50)
-    text: str = Field("", max_length=20_000)
-    return_date: dt.date | None = None
-
-
-class EventOut(Schema):
-    kind: str
-    touch_id: str
-    langsmith_run_id: str
-    created: bool
-
-
-class TouchOut(Schema):
-    id: uuid.UUID
-    step: int = Field(alias="step.position")
-    status: str
-    subject: str
-    langsmith_run_id: str
-    pool: str
-    routing_version: int | None
-    message_id: str
-    sent_at: dt.datetime | None
-
-
-class EnrollmentOut(Schema):
-    id: uuid.UUID
-    email: str = Field(alias="contact.email")
-    status: str
-    position: int
-    due_at: dt.datetime
-    last_error: str
-    touches: list[TouchOut]
-
-    @staticmethod
-    def resolve_touches(obj: Any) -> list[Any]:
-        return list(obj.touches.all())
-
-
-class ViolationOut(Schema):
-    id: str
-    detail: str
-
-
-class InvariantOut(Schema):
-    name: str
-    ok: bool
-    count: int
-    violations: list[ViolationOut]
-
-
-class LedgerOut(Schema):
-    invariants: list[InvariantOut]
 
 
 @router.get("/ledger", response=LedgerOut, auth=READ)
@@ -129,18 +49,77 @@ def get_ledger(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.post("/events", response={200: EventOut, 201: EventOut}, auth=WRITE)
-def post_event(request: HttpRequest, payload: EventIn) -> tuple[int, dict[str, Any]]:
-    """Record a reply, bounce, out-of-office or unsubscribe; 201 the first time, 200 on a repeat."""
-    touch = replies.touch_for(touch_id=str(payload.touch_id or ""), message_ids=payload.message_ids)
-    values = payload.dict(exclude={"touch_id", "message_ids"})
+def post_event(request: HttpRequest, payload: EventIn) -> Status[dict[str, Any]]:
+    """Record what came back about a mail; 201 the first time, 200 on a repeat."""
+    return record(payload)
+
+
+@router.post("/webhook", response={200: EventOut, 201: EventOut}, auth=None)
+def post_webhook(request: HttpRequest) -> Status[dict[str, Any]]:
+    """The same for a mail provider: no key, but `x-agentic-signature: sha256=…`, the HMAC-SHA256 of
+    `<x-agentic-timestamp>.<body>` with CAMPAIGNS_WEBHOOK_SECRET, not older than five minutes."""
+    if not settings.CAMPAIGNS_WEBHOOK_SECRET:
+        raise HttpError(503, "No provider events are taken: CAMPAIGNS_WEBHOOK_SECRET is not set.")
+    try:
+        webhook.verify(
+            settings.CAMPAIGNS_WEBHOOK_SECRET,
+            timestamp=request.headers.get(webhook.TIMESTAMP_HEADER, ""),
+            signature=request.headers.get(webhook.SIGNATURE_HEADER, ""),
+            body=request.body,
+        )
+    except webhook.BadSignatureError as error:
+        raise HttpError(401, str(error)) from error
+    try:
+        return record(EventIn.model_validate_json(request.body))
+    except ShapeError as error:
+        raise ValidationError(
+            {".".join(map(str, each["loc"])) or "body": each["msg"] for each in error.errors()}
+        ) from error
+
+
+def record(payload: EventIn) -> Status[dict[str, Any]]:
+    values = payload.dict(exclude={"touch_id", "message_ids", "raw"})
+    message_ids = payload.message_ids
+    if payload.raw:
+        mail = reading.parse(payload.raw)
+        message_ids = [*message_ids, *mail.message_ids]
+        values |= {"text": payload.text or mail.text, "mail": mail.facts()}
+    touch = replies.touch_for(touch_id=str(payload.touch_id or ""), message_ids=message_ids)
     recorded = replies.record_event(touch=touch, **values)
     event = recorded.event
-    return (201 if recorded.created else 200), {
+    said = {
         "kind": event.kind,
         "touch_id": str(event.touch_id),
         "langsmith_run_id": event.touch.langsmith_run_id,
         "created": recorded.created,
     }
+    return Status(201 if recorded.created else 200, said)
+
+
+@router.post("/touches/{touch_id}/resolve", response=TouchOut, auth=WRITE)
+def resolve(request: HttpRequest, touch_id: uuid.UUID, payload: ResolveIn) -> Any:
+    """Say whether an `unknown` mail left. Sent: the sequence goes on. Not sent: it may go out after all."""
+    actor: Actor = request.auth  # type: ignore[attr-defined]
+    return replies.resolve_touch(touch_id=touch_id, sent=payload.sent, actor=str(actor.name))
+
+
+@router.get("/suppressions", response=list[SuppressionOut], auth=READ)
+def list_suppressions(request: HttpRequest, q: str = "") -> Any:
+    """The newest thousand that match."""
+    return selectors.suppressions(q)[:1_000]
+
+
+@router.post("/suppressions", response={200: SuppressionOut, 201: SuppressionOut}, auth=WRITE)
+def suppress(request: HttpRequest, payload: SuppressionIn) -> Status[Any]:
+    created = services.suppress(email=payload.email, reason=payload.reason, note=payload.note)
+    return Status(201 if created else 200, Suppression.objects.get(email__iexact=payload.email))
+
+
+@router.delete("/suppressions/{email}", response={204: None}, auth=WRITE)
+def unsuppress(request: HttpRequest, email: str) -> Status[None]:
+    if not services.unsuppress(email=email):
+        raise HttpError(404, "This address is not suppressed.")
+    return Status(204, None)
 
 
 @router.get("", response=list[CampaignOut], auth=READ)
@@ -149,16 +128,51 @@ def list_campaigns(request: HttpRequest) -> Any:
 
 
 @router.post("", response={201: CampaignOut}, auth=WRITE)
-def create_campaign(request: HttpRequest, payload: CampaignIn) -> tuple[int, Any]:
+def create_campaign(request: HttpRequest, payload: CampaignIn) -> Status[Any]:
     """A draft campaign; `activate` starts it."""
     campaign = services.create_campaign(**payload.dict())
-    return 201, selectors.campaigns().get(pk=campaign.pk)
+    return Status(201, selectors.campaigns().get(pk=campaign.pk))
+
+
+@router.put("/{slug}", response=CampaignOut, auth=WRITE)
+def save_campaign(request: HttpRequest, slug: str, payload: CampaignIn) -> Any:
+    """Write a campaign anew, steps included. A step that wrote mails cannot be removed."""
+    campaign = get_object_or_404(Campaign, slug=slug)
+    services.save_campaign(campaign=campaign, **payload.dict())
+    return selectors.campaigns().get(pk=campaign.pk)
 
 
 @router.post("/{slug}/enrollments", response=EnrollOut, auth=WRITE)
 def enroll(request: HttpRequest, slug: str, payload: ContactsIn) -> Any:
     """Enroll contacts; a bad row is reported by number and field, the others go on."""
-    return services.enroll(campaign=get_object_or_404(Campaign, slug=slug), rows=payload.rows)
+    campaign = get_object_or_404(Campaign, slug=slug)
+    return enrolling.enroll(campaign=campaign, rows=payload.rows, also_elsewhere=payload.also_elsewhere)
+
+
+@router.post("/{slug}/import", response=ImportOut, auth=WRITE)
+def import_csv(
+    request: HttpRequest, slug: str, file: File[UploadedFile], also_elsewhere: Form[bool] = False
+) -> Any:
+    """Enroll the contacts of a CSV file (columns email, name, title, company, timezone, facts, notes)."""
+    campaign = get_object_or_404(Campaign, slug=slug)
+    rows = enrolling.read_csv(file.read(enrolling.MOST_BYTES + 1))
+    return enrolling.enroll(campaign=campaign, rows=rows, also_elsewhere=also_elsewhere)
+
+
+@router.post("/{slug}/impact/{action}", response=ImpactOut, auth=READ)
+def impact(request: HttpRequest, slug: str, action: str, payload: SelectionIn) -> Any:
+    """How many enrollments an action (pause, resume, skip, stop) would change now. Changes nothing."""
+    return steering.impact(selection_of(slug, payload), action)
+
+
+@router.post("/{slug}/act/{action}", response=ChangedOut, auth=WRITE)
+def act(request: HttpRequest, slug: str, action: str, payload: SelectionIn) -> dict[str, int]:
+    """Pause, resume, skip the next step of, or stop the enrollments selected."""
+    return {"changed": steering.act(selection_of(slug, payload), action)}
+
+
+def selection_of(slug: str, payload: SelectionIn) -> steering.Selection:
+    return steering.Selection(get_object_or_404(Campaign, slug=slug), **payload.dict())
 
 
 @router.get("/{slug}/enrollments", response=list[EnrollmentOut], auth=READ)

@@ -8,31 +8,33 @@ A claim that finds a touch still `sending` cannot know whether the mail left; it
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import logging
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from campaigns_app import sending
-from campaigns_app.models import Campaign, Enrollment, Mailbox, Step, Suppression, Touch
-from campaigns_app.schedule import next_due
-from campaigns_app.services import stop_enrollment, window_of
+from campaigns_app import planning, sending
+from campaigns_app.models import Campaign, Enrollment, InboundEvent, Mailbox, Suppression, Touch
+from campaigns_app.planning import window_of
+from campaigns_app.writing import ensure_composed
 from contract.errors import LangGraphError
-from fleet.sdk import run_graph_with_meta
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Collection
 
 log = logging.getLogger(__name__)
 
-#: A crashed step is taken up again after this; longer than the deadline of the run plus the send.
-LEASE = dt.timedelta(minutes=5)
-COMPOSE_DEADLINE_S = 120.0
+#: A step whose process died is taken up again after this; a living process renews what it has in hand.
+LEASE = dt.timedelta(seconds=30)
+#: A mail still "sending" after this was left behind by a dead process, whatever became of its enrollment.
+ABANDONED = dt.timedelta(minutes=5)
 #: Tries of one step before a person is asked.
 MAX_ATTEMPTS = 8
+#: How long a step waits for an answer to be read before it looks again.
+UNREAD_PAUSE = dt.timedelta(minutes=2)
+DIED = "The process ended while the mail was being handed over; it may have gone out."
 
 CLAIM = """
     UPDATE campaigns_app_enrollment SET due_at = now() + make_interval(secs => %s), claimed_by = %s, attempts = attempts + 1
@@ -52,12 +54,23 @@ def claim_due(*, worker: str, limit: int) -> list[uuid.UUID]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def renew(ids: Collection[uuid.UUID], *, worker: str) -> None:
+    """Keep the lease on steps in hand, so that nobody else takes them up while they run."""
+    Enrollment.objects.filter(pk__in=ids, claimed_by=worker, status=Enrollment.Status.ACTIVE).update(
+        due_at=timezone.now() + LEASE
+    )
+
+
 def advance(enrollment_id: uuid.UUID) -> None:
     """Take the next step of one claimed enrollment. Any failure leaves a row that says so and a later due time."""
     enrollment = Enrollment.objects.select_related("campaign__mailbox", "contact").get(pk=enrollment_id)
+    if enrollment.status != Enrollment.Status.ACTIVE:
+        return
     step = enrollment.campaign.steps.filter(position=enrollment.position).first()
     if step is None:
         finish(enrollment)
+        return
+    if postpone(enrollment):
         return
     try:
         touch = ensure_composed(enrollment, step)
@@ -68,64 +81,6 @@ def advance(enrollment_id: uuid.UUID) -> None:
         return
     outcome = sending.hand_over(touch)
     settle(touch, outcome)
-
-
-def touch_key(enrollment: Enrollment, step: Step, variant: str) -> str:
-    """The idempotency key of one mail: campaign, contact, step and variant."""
-    parts = (enrollment.campaign_id, enrollment.contact_id, step.position, variant)
-    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
-
-
-def ensure_composed(enrollment: Enrollment, step: Step, variant: str = "A") -> Touch:
-    """The touch of this step: the one there is, or a new one written by the step's graph."""
-    key = touch_key(enrollment, step, variant)
-    if existing := Touch.objects.filter(key=key).first():
-        return existing
-    result = run_graph_with_meta(step.assistant_id, graph_input(enrollment), timeout=COMPOSE_DEADLINE_S)
-    subject, body = mail_of(result.output)
-    touch, _ = Touch.objects.get_or_create(
-        key=key,
-        defaults={
-            "enrollment": enrollment,
-            "step": step,
-            "variant": variant,
-            "message_id": f"<{key[:40]}@{settings.MAIL_DOMAIN}>",
-            "subject": subject,
-            "body": body,
-            "langsmith_run_id": result.langsmith_run_id,
-            "request_id": result.request_id,
-            "pool": result.pool,
-            "routing_version": result.routing_version,
-        },
-    )
-    return touch
-
-
-def graph_input(enrollment: Enrollment) -> dict[str, object]:
-    """The input of a graph that writes: who writes to whom, about what (`contract.shapes`)."""
-    contact, campaign = enrollment.contact, enrollment.campaign
-    reader = {"name": contact.name, "email": contact.email}
-    if contact.title:
-        reader["role"] = contact.title
-    company: dict[str, object] = {"name": contact.company or contact.email.partition("@")[2]}
-    if contact.notes:
-        company["facts"] = [line for line in contact.notes.splitlines() if line.strip()][:50]
-    offer = {"product": campaign.product or campaign.name}
-    if campaign.goal:
-        offer["ask"] = campaign.goal
-    sender = {"name": campaign.mailbox.display_name} if campaign.mailbox.display_name else {}
-    return {"contact": reader, "company": company, "offer": offer, "sender": sender}
-
-
-def mail_of(output: object) -> tuple[str, str]:
-    """Subject and body of a graph's output; a mail without either is a failure, not an empty mail."""
-    values = output if isinstance(output, dict) else {}
-    subject = " ".join(str(values.get("subject") or "").split())[:300]
-    body = str(values.get("body") or "").strip()
-    if not subject or not body:
-        missing = "subject" if not subject else "body"
-        raise LangGraphError(f"the graph answered without a {missing}", kind="backend")
-    return subject, body
 
 
 @transaction.atomic
@@ -140,19 +95,19 @@ def commit_to_send(enrollment: Enrollment, touch: Touch) -> bool:
         .select_related("campaign__mailbox", "contact")
         .get(pk=enrollment.pk)
     )
-    held = Touch.objects.select_for_update().get(pk=touch.pk)
-    if row.status != Enrollment.Status.ACTIVE:
+    held = Touch.objects.select_for_update(of=("self",)).select_related("step").get(pk=touch.pk)
+    if row.status != Enrollment.Status.ACTIVE or row.position != held.step.position:
         return False
     if held.status == Touch.Status.SENDING:
-        park(row, held, "The process ended while the mail was being handed over; it may have gone out.")
+        park(row, held, DIED)
         return False
     if held.status != Touch.Status.COMPOSED:
         return False
     if Suppression.objects.filter(email__iexact=row.contact.email).exists():
-        stop_enrollment(enrollment=row, status=Enrollment.Status.STOPPED)
+        planning.end(row, Enrollment.Status.STOPPED)
         return False
-    if later := not_yet(row):
-        Enrollment.objects.filter(pk=row.pk).update(due_at=later, claimed_by="", attempts=0)
+    if later := not_yet(row, locked=True):
+        put_off(row, later)
         return False
     held.status, held.sending_at = Touch.Status.SENDING, timezone.now()
     held.promise = promise_of(row)
@@ -174,14 +129,42 @@ def promise_of(enrollment: Enrollment) -> dict[str, object]:
     }
 
 
-def not_yet(enrollment: Enrollment) -> dt.datetime | None:
-    """When this mail may go out instead, or None when it may go out now."""
+def postpone(enrollment: Enrollment) -> bool:
+    """Put off a step that could not be sent now anyway, so that no letter is written long before it leaves.
+
+    A mail already promised is not put off: what became of it has to be found out.
+    """
+    if enrollment.touches.filter(step__position=enrollment.position, status=Touch.Status.SENDING).exists():
+        return False
+    later = not_yet(enrollment, locked=False)
+    if later:
+        put_off(enrollment, later)
+    return later is not None
+
+
+def put_off(enrollment: Enrollment, until: dt.datetime) -> None:
+    Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.Status.ACTIVE).update(
+        due_at=until, claimed_by="", attempts=0
+    )
+
+
+def not_yet(enrollment: Enrollment, *, locked: bool) -> dt.datetime | None:
+    """When this mail may go out instead, or None when it may go out now.
+
+    Exact under locks alone; without them a first look.
+    """
     now = timezone.now()
     window = window_of(enrollment.campaign, enrollment.contact)
     if not window.is_open(now):
         return window.next_open(now)
-    mailbox = Mailbox.objects.select_for_update().get(pk=enrollment.campaign.mailbox_id)
-    Campaign.objects.select_for_update().get(pk=enrollment.campaign_id)
+    if InboundEvent.objects.filter(
+        kind=InboundEvent.Kind.MESSAGE, touch__enrollment_id=enrollment.pk
+    ).exists():
+        return window.next_open(now + UNREAD_PAUSE)
+    mailbox = enrollment.campaign.mailbox
+    if locked:
+        mailbox = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
+        Campaign.objects.select_for_update().get(pk=enrollment.campaign_id)
     day_ago = now - dt.timedelta(days=1)
     committed = Touch.objects.filter(sending_at__gt=day_ago)
     of_mailbox = committed.filter(enrollment__campaign__mailbox=mailbox)
@@ -198,9 +181,27 @@ def not_yet(enrollment: Enrollment) -> dt.datetime | None:
 def park(enrollment: Enrollment, touch: Touch, why: str) -> None:
     touch.status, touch.error = Touch.Status.UNKNOWN, why
     touch.save(update_fields=["status", "error"])
-    Enrollment.objects.filter(pk=enrollment.pk).update(
+    Enrollment.objects.filter(pk=enrollment.pk).exclude(status__in=Enrollment.ENDED).update(
         status=Enrollment.Status.PARKED, claimed_by="", last_error=why
     )
+
+
+def park_abandoned() -> int:
+    """Give up on mails whose process died while sending and whose enrollment no claim will visit again."""
+    left = Touch.objects.filter(
+        status=Touch.Status.SENDING, sending_at__lt=timezone.now() - ABANDONED
+    ).values_list("pk", "enrollment_id")
+    return sum(park_one(*each) for each in left)
+
+
+@transaction.atomic
+def park_one(touch_id: uuid.UUID, enrollment_id: uuid.UUID) -> bool:
+    row = Enrollment.objects.select_for_update().get(pk=enrollment_id)
+    touch = Touch.objects.select_for_update().get(pk=touch_id)
+    if touch.status != Touch.Status.SENDING:
+        return False
+    park(row, touch, DIED)
+    return True
 
 
 @transaction.atomic
@@ -212,9 +213,7 @@ def settle(touch: Touch, outcome: sending.Outcome) -> None:
         .get(pk=touch.enrollment_id)
     )
     if outcome.kind is sending.Kind.SENT:
-        touch.status, touch.sent_at = Touch.Status.SENT, timezone.now()
-        touch.save(update_fields=["status", "sent_at"])
-        plan_next(row, touch.sent_at)
+        planning.confirm_sent(row, touch, at=timezone.now())
     elif outcome.kind is sending.Kind.UNKNOWN:
         park(row, touch, outcome.detail)
     elif outcome.kind is sending.Kind.REFUSED:
@@ -222,32 +221,16 @@ def settle(touch: Touch, outcome: sending.Outcome) -> None:
         touch.save(update_fields=["status", "error", "sending_at"])
         row.last_error = outcome.detail
         row.save(update_fields=["last_error"])
-        stop_enrollment(enrollment=row, status=Enrollment.Status.FAILED)
+        planning.end(row, Enrollment.Status.FAILED)
     else:
         touch.status, touch.sending_at = Touch.Status.COMPOSED, None
         touch.save(update_fields=["status", "sending_at"])
         retry_later(row, outcome.detail)
 
 
-def plan_next(enrollment: Enrollment, after: dt.datetime) -> None:
-    """Move on to the step after the one just sent; a person who answered meanwhile stays where they ended."""
-    following = (
-        enrollment.campaign.steps.filter(position__gt=enrollment.position).order_by("position").first()
-    )
-    if following is None:
-        stop_enrollment(enrollment=enrollment, status=Enrollment.Status.FINISHED)
-        return
-    window = window_of(enrollment.campaign, enrollment.contact)
-    due = next_due(after, delay=following.delay, unit=following.delay_unit, window=window)
-    Enrollment.objects.filter(pk=enrollment.pk).update(
-        position=following.position, due_at=due, claimed_by="", attempts=0, last_error=""
-    )
-
-
 @transaction.atomic
 def finish(enrollment: Enrollment) -> None:
-    row = Enrollment.objects.select_for_update().get(pk=enrollment.pk)
-    stop_enrollment(enrollment=row, status=Enrollment.Status.FINISHED)
+    planning.end(Enrollment.objects.select_for_update().get(pk=enrollment.pk), Enrollment.Status.FINISHED)
 
 
 def retry_later(enrollment: Enrollment, why: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
-from campaigns_app.engine import advance, claim_due
+from campaigns_app.engine import advance, claim_due, park_abandoned, renew
 
 if TYPE_CHECKING:
     import threading
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
+#: Well below a lease, so that one missed turn loses none.
+LOOK_AFTER_S = 8.0
 #: Steps at once in one process; most of a step is waiting for a graph.
 CONCURRENCY = 8
 
@@ -26,16 +29,31 @@ CONCURRENCY = 8
 def run_claim_loop(stop: threading.Event) -> None:
     """Claim and advance until `stop` is set. A database that is away is waited for, never fatal."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
-    running: set[Future[None]] = set()
+    running: dict[Future[None], uuid.UUID] = {}
+    looked = 0.0
     with ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="campaign") as pool:
         while not stop.is_set():
             free = CONCURRENCY - len(running)
             claimed = claim(worker, free) if free else []
-            running |= {pool.submit(advance_one, each) for each in claimed}
+            running |= {pool.submit(advance_one, each): each for each in claimed}
             if running:
-                running = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED).not_done
+                done = wait(running, timeout=TICK_S, return_when=FIRST_COMPLETED).done
+                running = {future: each for future, each in running.items() if future not in done}
             else:
                 stop.wait(TICK_S)
+            if time.monotonic() - looked > LOOK_AFTER_S:
+                looked = time.monotonic()
+                look_after(worker, list(running.values()))
+
+
+def look_after(worker: str, in_hand: list[uuid.UUID]) -> None:
+    """Renew the leases of the steps in hand; find mails that a dead process left behind."""
+    close_old_connections()
+    try:
+        renew(in_hand, worker=worker)
+        park_abandoned()
+    except (OperationalError, InterfaceError) as error:
+        log.warning("campaign leases: the database is away", extra={"why": str(error)})
 
 
 def claim(worker: str, limit: int) -> list[uuid.UUID]:

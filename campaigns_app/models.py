@@ -54,6 +54,11 @@ class Campaign(models.Model):
         max_length=200, blank=True, help_text="What is offered; given to the graph that writes."
     )
     goal = models.CharField(max_length=200, blank=True)
+    sequence_graph = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="Resumable graph that keeps each contact's sequence on a thread of its own; empty: rows alone do.",
+    )
     timezone = models.CharField(
         max_length=64, default="UTC", help_text="For contacts without their own zone."
     )
@@ -97,6 +102,12 @@ class Step(models.Model):
     same_thread = models.BooleanField(
         default=True, help_text="Answer the mail before instead of a new subject."
     )
+    variants = ArrayField(
+        models.CharField(max_length=20),
+        default=list,
+        blank=True,
+        help_text="Tones tried against each other (friendly, formal, direct); each contact keeps one.",
+    )
 
     class Meta:
         ordering: ClassVar = ["position"]
@@ -107,6 +118,11 @@ class Step(models.Model):
     def __str__(self) -> str:
         return f"{self.campaign} step {self.position + 1}"
 
+    @property
+    def days(self) -> int:
+        """The delay in days, for a graph that thinks in days."""
+        return self.delay if self.delay_unit == self.Unit.BUSINESS_DAYS else round(self.delay / 24)
+
 
 class Contact(models.Model):
     email = models.EmailField()
@@ -114,7 +130,12 @@ class Contact(models.Model):
     title = models.CharField(max_length=200, blank=True)
     company = models.CharField(max_length=200, blank=True)
     timezone = models.CharField(max_length=64, blank=True)
-    notes = models.TextField(blank=True)
+    facts = models.TextField(
+        blank=True, max_length=20_000, help_text="What a letter may say of the company, one fact a line."
+    )
+    notes = models.TextField(
+        blank=True, max_length=20_000, help_text="For colleagues; never given to a graph that writes."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -152,6 +173,9 @@ class Enrollment(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="enrollments")
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="enrollments")
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    held = models.BooleanField(
+        default=False, help_text="Paused by itself: resuming the campaign does not take it along."
+    )
     position = models.PositiveSmallIntegerField(default=0, help_text="The next step to take.")
     due_at = models.DateTimeField()
     claimed_by = models.CharField(max_length=100, blank=True)
@@ -212,7 +236,7 @@ class Touch(models.Model):
     class Meta:
         ordering: ClassVar = ["composed_at"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["enrollment", "step", "variant"], name="one_touch_per_step")
+            models.UniqueConstraint(fields=["enrollment", "step"], name="one_touch_per_step")
         ]
         indexes: ClassVar = [
             models.Index(fields=["sent_at"], name="touch_sent", condition=models.Q(sent_at__isnull=False)),
@@ -244,7 +268,10 @@ class Suppression(models.Model):
 
 
 class InboundEvent(models.Model):
-    """A reply, bounce, unsubscribe or out-of-office, once per source event however often it is delivered."""
+    """What came back about a mail, once per source event however often it is delivered.
+
+    A `message` is an answer nobody has read yet: while there is one, nothing goes out to its contact.
+    """
 
     class Kind(models.TextChoices):
         REPLY = "reply"
@@ -252,13 +279,23 @@ class InboundEvent(models.Model):
         HARD_BOUNCE = "hard_bounce", "hard bounce"
         SOFT_BOUNCE = "soft_bounce", "soft bounce"
         UNSUBSCRIBE = "unsubscribe"
+        COMPLAINT = "complaint"
         DELIVERED = "delivered"
+        NOT_SENT = "not_sent", "not sent"
+        MESSAGE = "message"
 
     source_event_id = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=16, choices=Kind)
     touch = models.ForeignKey(Touch, on_delete=models.CASCADE, related_name="events")
     text = models.TextField(blank=True)
     return_date = models.DateField(null=True, blank=True)
+    mail = models.JSONField(default=dict, blank=True, help_text="Sender, subject and marks of a raw message.")
+    label = models.CharField(
+        max_length=40, blank=True, help_text="What the graph that read the message called it."
+    )
+    confidence = models.FloatField(null=True, blank=True)
+    langsmith_run_id = models.CharField(max_length=36, blank=True, help_text="The run that read the message.")
+    error = models.TextField(blank=True)
     actor = models.CharField(
         max_length=150, blank=True, help_text="The person who recorded it, when one did."
     )
@@ -266,6 +303,9 @@ class InboundEvent(models.Model):
 
     class Meta:
         ordering: ClassVar = ["received_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["touch"], name="event_unread", condition=models.Q(kind="message")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} on {self.touch}"

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
+from procrastinate.contrib.django import app
 
+from campaigns_app import planning
 from campaigns_app.models import Enrollment, InboundEvent, Suppression, Touch
 from campaigns_app.schedule import after_out_of_office
-from campaigns_app.services import stop_enrollment, suppress, window_of
+from campaigns_app.services import suppress
 from feedback_app.services import submit_feedback
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Sequence
+    import uuid
+    from collections.abc import Mapping, Sequence
 
 Kind = InboundEvent.Kind
+#: How long somebody is taken to be away whose note names no day.
+ABSENCE = dt.timedelta(days=7)
+READ_TASK, READ_QUEUE = "campaigns.read_message", "campaigns"
 
 #: What an event says about the run that wrote the mail: feedback key and score.
 FEEDBACK = {
     Kind.REPLY: ("reply_received", 1.0),
     Kind.HARD_BOUNCE: ("bounced", 1.0),
     Kind.UNSUBSCRIBE: ("unsubscribed", 1.0),
+    Kind.COMPLAINT: ("complained", 1.0),
 }
 ENDS = {
     Kind.REPLY: Enrollment.Status.REPLIED,
     Kind.HARD_BOUNCE: Enrollment.Status.BOUNCED,
     Kind.UNSUBSCRIBE: Enrollment.Status.UNSUBSCRIBED,
+    Kind.COMPLAINT: Enrollment.Status.UNSUBSCRIBED,
 }
 SUPPRESSES = {
     Kind.HARD_BOUNCE: Suppression.Reason.BOUNCED,
     Kind.UNSUBSCRIBE: Suppression.Reason.UNSUBSCRIBED,
+    Kind.COMPLAINT: Suppression.Reason.COMPLAINT,
 }
 
 
@@ -68,38 +78,111 @@ def record_event(
     text: str = "",
     return_date: dt.date | None = None,
     actor: str = "",
+    mail: Mapping[str, Any] | None = None,
 ) -> Recorded:
-    """Store an inbound event once and act on it. A repeat changes nothing and says so."""
-    row = Enrollment.objects.select_for_update().get(pk=touch.enrollment_id)
+    """Store an inbound event once and act on it. A repeat changes nothing and says so.
+
+    The enrollment's lock orders this against sends: what is recorded first wins. A `message` is read by a graph
+    afterwards; until then nothing goes out to its sender.
+    """
+    row = lock(touch)
     event, created = InboundEvent.objects.get_or_create(
         source_event_id=source_event_id,
-        defaults={"kind": kind, "touch": touch, "text": text, "return_date": return_date, "actor": actor},
+        defaults={
+            "kind": kind,
+            "touch": touch,
+            "text": text,
+            "return_date": return_date,
+            "actor": actor,
+            "mail": dict(mail or {}),
+        },
     )
     if not created:
         return Recorded(event, created=False)
-    resolve_unknown(touch)
-    if kind in SUPPRESSES:
-        suppress(email=row.contact.email, reason=SUPPRESSES[Kind(kind)])
-    if kind in ENDS:
-        stop_enrollment(enrollment=row, status=ENDS[Kind(kind)])
-    elif kind == Kind.OUT_OF_OFFICE and return_date and row.status == Enrollment.Status.ACTIVE:
-        row.due_at = max(row.due_at, after_out_of_office(return_date, window_of(row.campaign, row.contact)))
-        row.save(update_fields=["due_at"])
-    if kind in FEEDBACK:
-        key, score = FEEDBACK[Kind(kind)]
-        submit_feedback(
-            run_id=touch.langsmith_run_id,
-            key=key,
-            score=score,
-            comment=text[:500],
-            source="outcome",
-            source_event_id=source_event_id,
-        )
+    touch.refresh_from_db()
+    if kind == Kind.NOT_SENT:
+        was_not_sent(row, touch)
+    else:
+        was_sent(row, touch)
+    if kind == Kind.MESSAGE:
+        app.configure_task(READ_TASK, queue=READ_QUEUE).defer(event_id=event.pk)
+    else:
+        act_on(row, event)
     return Recorded(event, created=True)
 
 
-def resolve_unknown(touch: Touch) -> None:
-    """Any answer to a mail, a bounce included, proves that it left."""
-    Touch.objects.filter(pk=touch.pk, status=Touch.Status.UNKNOWN).update(
-        status=Touch.Status.SENT, sent_at=touch.sending_at, error=""
+def resolve_touch(*, touch_id: uuid.UUID, sent: bool, actor: str) -> Touch:
+    """A person says whether an `unknown` mail left; kept as an event. Raises ValidationError when it is not unknown."""
+    touch = Touch.objects.get(pk=touch_id)
+    if touch.status != Touch.Status.UNKNOWN:
+        raise ValidationError({"touch_id": f"This mail is {touch.status}, not unknown."})
+    kind = Kind.DELIVERED if sent else Kind.NOT_SENT
+    record_event(
+        kind=kind,
+        touch=touch,
+        source_event_id=f"resolve:{touch.pk}:{touch.sending_at:%Y%m%dT%H%M%S.%f}",
+        actor=actor,
     )
+    return Touch.objects.select_related("step").get(pk=touch_id)
+
+
+def lock(touch: Touch) -> Enrollment:
+    rows = Enrollment.objects.select_for_update(of=("self",)).select_related("campaign", "contact")
+    return rows.get(pk=touch.enrollment_id)
+
+
+def act_on(row: Enrollment, event: InboundEvent) -> None:
+    """Do what the kind of an event asks for. The caller holds the enrollment's lock."""
+    kind = Kind(event.kind)
+    if kind in SUPPRESSES:
+        suppress(email=row.contact.email, reason=SUPPRESSES[kind])
+    if kind in ENDS:
+        planning.end(row, ENDS[kind])
+    elif kind == Kind.OUT_OF_OFFICE and row.status not in Enrollment.ENDED:
+        returns = event.return_date or (event.received_at + ABSENCE).date()
+        back = after_out_of_office(returns, planning.window_of(row.campaign, row.contact))
+        row.due_at = max(row.due_at, back)
+        row.save(update_fields=["due_at"])
+    if kind in FEEDBACK:
+        key, score = FEEDBACK[kind]
+        submit_feedback(
+            run_id=event.touch.langsmith_run_id,
+            key=key,
+            score=score,
+            comment=event.text[:500],
+            source="outcome",
+            source_event_id=event.source_event_id,
+        )
+
+
+def was_sent(row: Enrollment, touch: Touch) -> None:
+    """Any answer to a mail, a bounce included, proves that it left."""
+    if touch.status == Touch.Status.UNKNOWN:
+        planning.confirm_sent(row, touch, at=touch.sending_at or timezone.now())
+
+
+def was_not_sent(row: Enrollment, touch: Touch) -> None:
+    """A person or the provider says that an unknown mail never left: it may be sent after all."""
+    if touch.status != Touch.Status.UNKNOWN:
+        raise ValidationError({"touch_id": f"This mail is {touch.status}, not unknown."})
+    touch.status, touch.sending_at, touch.error = Touch.Status.COMPOSED, None, ""
+    touch.save(update_fields=["status", "sending_at", "error"])
+    if row.status not in Enrollment.ENDED:
+        planning.unpark(row)
+        row.due_at = timezone.now()
+        row.save(update_fields=["due_at"])
+
+
+@transaction.atomic
+def settle_message(event_id: int, **read: Any) -> bool:
+    """Write what a message turned out to be and act on it; false when somebody had said so before."""
+    event = InboundEvent.objects.select_related("touch").get(pk=event_id)
+    row = lock(event.touch)
+    event = InboundEvent.objects.select_for_update(of=("self",)).select_related("touch").get(pk=event_id)
+    if event.kind != Kind.MESSAGE:
+        return False
+    for name, value in read.items():
+        setattr(event, name, value)
+    event.save(update_fields=list(read))
+    act_on(row, event)
+    return True

@@ -61,3 +61,28 @@ def after_out_of_office(return_date: dt.date, window: Window) -> dt.datetime:
     """The first opening of the window on the business day after the contact is back."""
     back = dt.datetime.combine(return_date, window.start, tzinfo=window.zone)
     return window.next_open(add_business_days(back, 1, window.zone))
+
+
+class Spreader:
+    """Spreads mails evenly over the open hours of a window: `per_day` of them fill one open day."""
+
+    def __init__(self, window: Window, start: dt.datetime, per_day: int) -> None:
+        self._window = window
+        self._opens = window.next_open(start)
+        opening = dt.datetime.combine(dt.date.min, window.start)
+        length = dt.datetime.combine(dt.date.min, window.end) - opening
+        self._gap = length / per_day
+        self._before = dt.timedelta()  # open time used up before `_opens`
+
+    def at(self, index: int) -> dt.datetime:
+        """When the mail number `index` (from 0, asked for in rising order) may go out."""
+        wanted = index * self._gap
+        while (moment := self._opens + (wanted - self._before)) >= (closes := self._closing()):
+            self._before += closes - self._opens
+            self._opens = self._window.next_open(closes)
+        return moment
+
+    def _closing(self) -> dt.datetime:
+        zone = self._window.zone
+        day = self._opens.astimezone(zone).date()
+        return dt.datetime.combine(day, self._window.end, tzinfo=zone).astimezone(dt.UTC)

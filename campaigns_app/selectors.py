@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
-from campaigns_app.models import Campaign, Enrollment, InboundEvent, Touch
+from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
+from campaigns_app.steering import Selection
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -50,11 +51,22 @@ def campaigns() -> QuerySet[Campaign]:
     )
 
 
-def enrollments(campaign: Campaign, *, status: str = "") -> QuerySet[Enrollment]:
-    rows = campaign.enrollments.select_related("contact").annotate(
-        sends=Count("touches", filter=Q(touches__status=Touch.Status.SENT))
-    )
-    return (rows.filter(status=status) if status else rows).order_by("-created_at", "pk")
+def enrollments(campaign: Campaign, *, status: str = "", q: str = "") -> QuerySet[Enrollment]:
+    rows = Selection(campaign, status=status, q=q).rows().select_related("contact")
+    sends = Count("touches", filter=Q(touches__status=Touch.Status.SENT))
+    return rows.annotate(sends=sends).order_by("-created_at", "pk")
+
+
+def suppressions(q: str = "") -> QuerySet[Suppression]:
+    """The newest first, of those whose address or note holds the words."""
+    rows = Suppression.objects.order_by("-created_at")
+    return rows.filter(Q(email__icontains=q[:200]) | Q(note__icontains=q[:200])) if q else rows
+
+
+def outbox(status: str = "") -> QuerySet[Touch]:
+    """Mails as they stand, the newest first; what nobody knows about can be asked for alone."""
+    rows = Touch.objects.select_related("step", "enrollment__contact", "enrollment__campaign")
+    return (rows.filter(status=status) if status else rows).order_by("-composed_at")
 
 
 def enrollment_page(enrollment_id: str) -> EnrollmentPage | None:

@@ -2,112 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
-from campaigns_app.models import Campaign, Contact, Enrollment, Mailbox, Step, Suppression
-from campaigns_app.schedule import Window, next_due
+from campaigns_app import planning
+from campaigns_app.models import Campaign, Enrollment, Mailbox, Step, Suppression
+from campaigns_app.writing import FIRST_WRITER, NEXT_WRITER, SEQUENCE_GRAPH, check_sequence_graph, check_steps
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-CONTACT_FIELDS = ("email", "name", "title", "company", "timezone", "notes")
-
-
-@dataclass(frozen=True, slots=True)
-class EnrollReport:
-    """What became of each row: enrolled, already there, or refused with the field at fault."""
-
-    enrolled: int = 0
-    already: int = 0
-    errors: tuple[str, ...] = field(default=())
+    from django.db.models import QuerySet
 
 
-def window_of(campaign: Campaign, contact: Contact) -> Window:
-    return Window(
-        weekdays=frozenset(campaign.weekdays),
-        start=campaign.window_start,
-        end=campaign.window_end,
-        zone=ZoneInfo(contact.timezone or campaign.timezone),
-    )
-
-
-@transaction.atomic
 def create_campaign(
     *, name: str, slug: str, mailbox: str, steps: Sequence[Mapping[str, object]], **fields: object
 ) -> Campaign:
-    """A draft campaign with its steps. Raises ValidationError naming the field."""
-    if not steps:
-        raise ValidationError({"steps": "A campaign needs at least one step."})
-    validate_address("mailbox", mailbox)
-    box, _ = Mailbox.objects.get_or_create(address=mailbox.lower())
-    campaign = Campaign(name=name, slug=slug, mailbox=box, **fields)
-    validate_zone("timezone", campaign.timezone)
-    campaign.full_clean()
-    campaign.save()
-    for position, values in enumerate(steps):
-        step = Step(campaign=campaign, position=position, **values)
-        step.full_clean()
-        step.save()
-    return campaign
+    """A draft campaign with its steps. Raises ValidationError naming the field.
 
-
-def enroll(*, campaign: Campaign, rows: Iterable[Mapping[str, str]]) -> EnrollReport:
-    """Enroll contacts given as rows with `email` and `name`; a bad row is reported and the others go on."""
-    enrolled = already = 0
-    errors: list[str] = []
-    for number, row in enumerate(rows, start=1):
-        try:
-            created = enroll_one(campaign=campaign, row=row)
-        except ValidationError as error:
-            errors.extend(
-                f"row {number}: {name}: {' '.join(texts)}" for name, texts in error.message_dict.items()
-            )
-            continue
-        enrolled, already = enrolled + created, already + (not created)
-    return EnrollReport(enrolled, already, tuple(errors))
+    A sequence whose steps leave the writing open is kept by one resumable graph.
+    """
+    if fields.get("sequence_graph") is None:
+        own = any(step.get("assistant_id") for step in steps)
+        fields["sequence_graph"] = SEQUENCE_GRAPH if len(steps) > 1 and not own else ""
+    return save_campaign(campaign=Campaign(), name=name, slug=slug, mailbox=mailbox, steps=steps, **fields)
 
 
 @transaction.atomic
-def enroll_one(*, campaign: Campaign, row: Mapping[str, str]) -> bool:
-    """Enroll one contact; false when the contact is enrolled already. Raises ValidationError naming the field."""
-    values = {name: str(row.get(name) or "").strip() for name in CONTACT_FIELDS}
-    unknown = sorted(set(row) - set(CONTACT_FIELDS))
-    if unknown:
-        raise ValidationError({unknown[0]: f"Unknown column. Known: {', '.join(CONTACT_FIELDS)}."})
-    validate_address("email", values["email"])
-    validate_zone("timezone", values["timezone"] or "UTC")
-    refuse_control_characters(values)
-    if Suppression.objects.filter(email__iexact=values["email"]).exists():
-        raise ValidationError({"email": "This address is suppressed."})
-    contact = Contact.objects.filter(email__iexact=values["email"]).first()
-    if contact is None:
-        contact = Contact(**values)
-        contact.full_clean()
-        contact.save()
-    first = campaign.steps.order_by("position").first()
-    if first is None:
-        raise ValidationError({"campaign": "The campaign has no step."})
-    window = window_of(campaign, contact)
-    due = next_due(timezone.now(), delay=first.delay, unit=first.delay_unit, window=window)
-    _, created = Enrollment.objects.get_or_create(
-        campaign=campaign,
-        contact=contact,
-        defaults={
-            "due_at": due,
-            "status": Enrollment.Status.ACTIVE
-            if campaign.status == Campaign.Status.ACTIVE
-            else Enrollment.Status.PAUSED,
-        },
+def save_campaign(
+    *, campaign: Campaign, mailbox: str, steps: Sequence[Mapping[str, object]], **fields: object
+) -> Campaign:
+    """Write a campaign and its steps as given. A step that made a mail stays; Raises ValidationError."""
+    if not steps:
+        raise ValidationError({"steps": "A campaign needs at least one step."})
+    validate_address("mailbox", mailbox)
+    campaign.mailbox, _ = Mailbox.objects.get_or_create(address=mailbox.lower())
+    for name, value in fields.items():
+        if value is not None:
+            setattr(campaign, name, value)
+    validate_zone("timezone", campaign.timezone)
+    refuse_control_characters(
+        {name: getattr(campaign, name) for name in ("name", "product", "goal", "timezone")}
     )
-    return created
+    check_sequence_graph(campaign.sequence_graph, len(steps))
+    campaign.full_clean()
+    campaign.save()
+    save_steps(campaign, steps)
+    return campaign
+
+
+def save_steps(campaign: Campaign, steps: Sequence[Mapping[str, object]]) -> None:
+    kept = {step.position: step for step in campaign.steps.all()}
+    made = []
+    for position, values in enumerate(steps):
+        step = kept.pop(position, None) or Step(campaign=campaign, position=position)
+        values = {**values, "assistant_id": values.get("assistant_id") or default_writer(position)}
+        for name, value in values.items():
+            setattr(step, name, value)
+        made.append(step)
+    check_steps(made)
+    for step in made:
+        step.full_clean()
+        step.save()
+    if used := next((step for step in kept.values() if step.touches.exists()), None):
+        raise ValidationError({"steps": f"Step {used.position + 1} has written mails and cannot be removed."})
+    Step.objects.filter(pk__in=[step.pk for step in kept.values()]).delete()
+
+
+def default_writer(position: int) -> str:
+    return NEXT_WRITER if position else FIRST_WRITER
 
 
 def validate_address(name: str, address: str) -> None:
@@ -122,29 +90,46 @@ def validate_zone(name: str, zone: str) -> None:
         raise ValidationError({name: f"{zone[:60]!r} is not a time zone such as Europe/Berlin."})
 
 
+#: Fields that may hold line breaks; no mail header is made of them.
+MANY_LINES = frozenset({"notes", "facts"})
+
+
 def refuse_control_characters(values: Mapping[str, str]) -> None:
     """A line break in a name would become a mail header of its own."""
     for name, value in values.items():
-        if name != "notes" and any(ord(char) < 32 or ord(char) == 127 for char in value):
+        if name not in MANY_LINES and any(ord(char) < 32 or ord(char) == 127 for char in value):
             raise ValidationError({name: "Control characters and line breaks are not allowed."})
+
+
+def paused_rows(campaign: Campaign) -> QuerySet[Enrollment]:
+    return campaign.enrollments.filter(status=Enrollment.Status.PAUSED, held=False).select_related("contact")
+
+
+def resume_preview(campaign: Campaign) -> planning.Preview:
+    """What would go out, and when, if the campaign were resumed now. Writes nothing."""
+    plan = planning.plan_resume(campaign, paused_rows(campaign), timezone.now())
+    return planning.preview_of(campaign, plan)
 
 
 @transaction.atomic
 def activate(*, campaign: Campaign) -> int:
-    """Start or resume a campaign. Overdue steps are planned afresh from now, so nothing goes out in a burst."""
+    """Start or resume a campaign. Overdue steps are spread at the pace the limits allow: no burst."""
+    check_sequence_graph(campaign.sequence_graph, campaign.steps.count())
     Campaign.objects.filter(pk=campaign.pk).update(status=Campaign.Status.ACTIVE)
     campaign.status = Campaign.Status.ACTIVE
-    now = timezone.now()
-    paused = list(
-        campaign.enrollments.select_for_update(of=("self",))
-        .filter(status=Enrollment.Status.PAUSED)
-        .select_related("contact")
-    )
-    for row in paused:
-        row.status = Enrollment.Status.ACTIVE
-        row.due_at = window_of(campaign, row.contact).next_open(max(row.due_at, now))
-    Enrollment.objects.bulk_update(paused, ["status", "due_at"], batch_size=1_000)
-    return len(paused)
+    return resume_rows(campaign, paused_rows(campaign))
+
+
+def resume_rows(campaign: Campaign, rows: QuerySet[Enrollment]) -> int:
+    """Plan paused enrollments afresh and let them go on; how many."""
+    plan = planning.plan_resume(campaign, rows.select_for_update(of=("self",)), timezone.now())
+    for each in plan:
+        each.enrollment.due_at, each.enrollment.held = each.due_at, False
+        each.enrollment.status = planning.resting_status(campaign)
+        each.enrollment.attempts, each.enrollment.last_error = 0, ""
+    fields = ["status", "due_at", "held", "attempts", "last_error"]
+    Enrollment.objects.bulk_update([each.enrollment for each in plan], fields, batch_size=1_000)
+    return len(plan)
 
 
 @transaction.atomic
@@ -157,18 +142,6 @@ def pause(*, campaign: Campaign) -> int:
     )
 
 
-@transaction.atomic
-def stop_enrollment(*, enrollment: Enrollment, status: str, at: dt.datetime | None = None) -> bool:
-    """End an enrollment for good; false when it had ended before. The caller holds the row's lock."""
-    if enrollment.status in Enrollment.ENDED:
-        return False
-    enrollment.status = status
-    enrollment.ended_at = at or timezone.now()
-    enrollment.claimed_by = ""
-    enrollment.save(update_fields=["status", "ended_at", "claimed_by"])
-    return True
-
-
 def suppress(*, email: str, reason: str, note: str = "") -> bool:
     """Never send to this address again; false when it was suppressed before."""
     validate_address("email", email)
@@ -176,3 +149,9 @@ def suppress(*, email: str, reason: str, note: str = "") -> bool:
         email__iexact=email, defaults={"email": email.lower(), "reason": reason, "note": note}
     )
     return created
+
+
+def unsuppress(*, email: str) -> bool:
+    """Allow mails to this address again; false when it was not suppressed."""
+    deleted, _ = Suppression.objects.filter(email__iexact=email).delete()
+    return bool(deleted)

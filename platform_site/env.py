@@ -66,6 +66,9 @@ class Environment:
     email_host_password: str = _var("", "password there", secret=True)
     email_use_tls: bool = _var(True, "STARTTLS before anything else is said")
     mail_domain: str = _var("agentic-sales.localhost", "right side of the Message-IDs we make")
+    campaigns_webhook_secret: str = _var(
+        "", "signs provider events at `/api/campaigns/webhook`; empty: none are taken", secret=True
+    )
     platform_admin_password: str = _var("", "password of the user admin; empty: one is made", secret=True)
 
     @classmethod

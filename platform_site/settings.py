@@ -157,6 +157,7 @@ CSRF_COOKIE_NAME = "csrftoken" if ENV.production else f"csrftoken_{ENV.port}"
 LANGSMITH_ENDPOINT, LANGSMITH_API_KEY = ENV.langsmith_endpoint.rstrip("/"), ENV.langsmith_api_key
 PUBLIC_URL = ENV.public_url.rstrip("/") or ENV.base_url
 MAIL_DOMAIN = ENV.mail_domain
+CAMPAIGNS_WEBHOOK_SECRET = ENV.campaigns_webhook_secret
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if ENV.email_host else 'filebased'}.EmailBackend"
 EMAIL_FILE_PATH = DATA_DIR / "mails"
 EMAIL_HOST, EMAIL_PORT, EMAIL_USE_TLS = ENV.email_host, ENV.email_port, ENV.email_use_tls

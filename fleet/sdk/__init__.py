@@ -5,7 +5,7 @@ from __future__ import annotations
 from contract.errors import LangGraphError
 from fleet.sdk.aio import arun_graph, arun_graph_with_meta, astream_graph
 from fleet.sdk.calls import RunResult, StreamEvent, Timings
-from fleet.sdk.client import run_graph, run_graph_with_meta, stream_graph
+from fleet.sdk.client import run_graph, run_graph_with_meta, stream_graph, thread_state
 
 __all__ = [
     "LangGraphError",
@@ -18,4 +18,5 @@ __all__ = [
     "run_graph",
     "run_graph_with_meta",
     "stream_graph",
+    "thread_state",
 ]

@@ -56,15 +56,30 @@ class Call:
     body: bytes
 
 
+def run_path(thread_id: str = "", how: str = "wait") -> str:
+    """The path that starts a run, on a thread (a UUID) or on none.
+
+    Raises:
+        LangGraphError: The thread id is no UUID (kind `client`).
+    """
+    return f"{thread_path(thread_id)}/runs/{how}" if thread_id else f"/runs/{how}"
+
+
+def thread_path(thread_id: str) -> str:
+    try:
+        return f"/threads/{uuid.UUID(thread_id)}"
+    except ValueError as error:
+        raise LangGraphError(
+            f"a thread id is a UUID, not {thread_id[:60]!r}", kind="client", retry_safe=True
+        ) from error
+
+
 def make_call(path: str, assistant_id: str, input: object, **extra: object) -> Call:
     """Build the request of a run. `extra` are further fields of the body; None is left out.
 
     Raises:
         LangGraphError: `PLATFORM_URL` is not set, or the input has no JSON form (kind `client`).
     """
-    base = os.environ.get("PLATFORM_URL", "")
-    if not base:
-        raise LangGraphError("PLATFORM_URL is not set", kind="client", retry_safe=True)
     fields = {"assistant_id": assistant_id, "input": input, **extra}
     try:
         body = json.dumps(
@@ -74,11 +89,27 @@ def make_call(path: str, assistant_id: str, input: object, **extra: object) -> C
         raise LangGraphError(
             f"the input has no JSON form: {error}", kind="client", retry_safe=True
         ) from error
+    return _call(path, body.encode())
+
+
+def read_call(path: str) -> Call:
+    """Build a request that only reads.
+
+    Raises:
+        LangGraphError: `PLATFORM_URL` is not set.
+    """
+    return _call(path, b"")
+
+
+def _call(path: str, body: bytes) -> Call:
+    base = os.environ.get("PLATFORM_URL", "")
+    if not base:
+        raise LangGraphError("PLATFORM_URL is not set", kind="client", retry_safe=True)
     headers = {"content-type": "application/json", "x-request-id": str(uuid.uuid4()), **outbound_headers()}
     key = os.environ.get("PLATFORM_API_KEY", "")
     if key:
         headers["authorization"] = f"Bearer {key}"
-    return Call(base.rstrip("/") + path, headers, body.encode())
+    return Call(base.rstrip("/") + path, headers, body)
 
 
 def read_result(call: Call, headers: Mapping[str, str], body: bytes, timings: Timings) -> RunResult:

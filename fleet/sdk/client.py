@@ -39,15 +39,21 @@ def run_graph_with_meta(
     *,
     timeout: float = DEFAULT_TIMEOUT_S,
     config: Mapping[str, Any] | None = None,
+    thread_id: str = "",
+    command: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run a graph; return its output with the ids to store beside it.
 
+    With `thread_id` (a UUID) it runs on that thread, made when there is none; `command={"resume": …}` wakes a
+    graph that waits there.
+
     Raises:
-        LangGraphError: As `run_graph`.
+        LangGraphError: As `run_graph`; status 409 when the thread is busy or the graph keeps no checkpoints.
     """
     import httpx
 
-    call = calls.make_call("/runs/wait", assistant_id, input, config=config)
+    extra = {"if_not_exists": "create", "command": command} if thread_id else {}
+    call = calls.make_call(calls.run_path(thread_id), assistant_id, input, config=config, **extra)
     began = time.perf_counter()
     try:
         with _open(call, timeout) as answer:
@@ -59,6 +65,27 @@ def run_graph_with_meta(
         raise calls.status_error(answer.status_code, body)
     timings = Timings((first_byte - began) * 1000, (time.perf_counter() - began) * 1000)
     return calls.read_result(call, answer.headers, body, timings)
+
+
+def thread_state(thread_id: str, *, timeout: float = 30.0) -> dict[str, Any] | None:
+    """The state of a thread as its graph left it (`values`, `next`, `metadata`); None when there is no such thread.
+
+    Raises:
+        LangGraphError: The platform could not say.
+    """
+    import httpx
+
+    call = calls.read_call(f"{calls.thread_path(thread_id)}/state")
+    try:
+        answer = _client().get(call.url, headers=call.headers, timeout=_limits(timeout))
+    except httpx.HTTPError as error:
+        raise calls.transport_error(error) from error
+    if answer.status_code == 404:
+        return None
+    if answer.status_code >= 300:
+        raise calls.status_error(answer.status_code, answer.content)
+    state = answer.json()
+    return state if isinstance(state, dict) else None
 
 
 def stream_graph(

@@ -2,103 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-import socket
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from campaigns_app import engine, ledger, replies, sending, services
+from campaigns_app import engine, enrolling, ledger, replies, sending, services
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
 from feedback_app.models import Feedback
+from tests.campaigns.conftest import composed, enroll
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import uuid
 
-    from aiosmtpd.smtp import SMTP, Envelope, Session
+    from tests.campaigns.conftest import Mailserver
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ALWAYS: dict[str, Any] = {
-    "weekdays": list(range(7)),
-    "window_start": dt.time(0, 0),
-    "window_end": dt.time(23, 59, 59),
-}
-
-
-class Mailserver:
-    """A real SMTP server whose answer to DATA is set by the test."""
-
-    def __init__(self) -> None:
-        self.received: list[Envelope] = []
-        self.answer = "250 OK"
-        self.drop_after_data = False
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.answer.startswith("250"):
-            self.received.append(envelope)
-        if self.drop_after_data:
-            assert isinstance(server.transport, asyncio.WriteTransport)
-            server.transport.abort()
-            await asyncio.Event().wait()
-        return self.answer
-
-
-@pytest.fixture
-def mailserver(settings: Any) -> Iterator[Mailserver]:
-    handler = Mailserver()
-    with socket.socket() as probe:  # the controller calls back on the port it was given: 0 will not do
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    controller = Controller(handler, hostname="127.0.0.1", port=port)
-    controller.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST = "127.0.0.1"
-    settings.EMAIL_PORT = port
-    settings.EMAIL_USE_TLS = False
-    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-    yield handler
-    controller.stop()
-
-
-@pytest.fixture
-def campaign() -> Campaign:
-    made = services.create_campaign(
-        name="Autumn",
-        slug="autumn",
-        mailbox="mara@northbeam.example",
-        steps=[{"delay": 0, "delay_unit": "hours"}, {"delay": 2, "delay_unit": "hours"}],
-        **ALWAYS,
-    )
-    services.activate(campaign=made)
-    return made
-
-
-def enroll(campaign: Campaign, email: str = "lena@brightwell.example") -> Enrollment:
-    report = services.enroll(campaign=campaign, rows=[{"email": email, "name": "Lena"}])
-    assert report.errors == ()
-    return Enrollment.objects.get(contact__email=email)
-
-
-def composed(enrollment: Enrollment, position: int = 0) -> Touch:
-    """A touch as a graph's run leaves it."""
-    step = enrollment.campaign.steps.get(position=position)
-    key = engine.touch_key(enrollment, step, "A")
-    return Touch.objects.create(
-        enrollment=enrollment,
-        step=step,
-        key=key,
-        message_id=f"<{key[:40]}@test>",
-        subject="A question",
-        body="Hello",
-        langsmith_run_id=str(uuid.uuid4()),
-    )
 
 
 def test_a_sent_step_plans_the_next_and_is_never_sent_again(
@@ -224,7 +146,7 @@ def test_a_suppression_stops_a_send_that_was_due(campaign: Campaign, mailserver:
 
 def test_two_claimers_share_what_is_due_without_overlap(campaign: Campaign) -> None:
     rows = [{"email": f"p{n}@example.com", "name": f"P {n}"} for n in range(40)]
-    services.enroll(campaign=campaign, rows=rows)
+    enrolling.enroll(campaign=campaign, rows=rows)
     taken: list[list[uuid.UUID]] = []
 
     def claim() -> None:
@@ -278,7 +200,7 @@ def test_the_ledger_names_what_breaks_a_promise(campaign: Campaign, mailserver: 
     ],
 )
 def test_a_bad_row_names_its_number_and_field(campaign: Campaign, row: dict[str, str], field: str) -> None:
-    report = services.enroll(campaign=campaign, rows=[{"email": "ok@example.com", "name": "Ok"}, row])
+    report = enrolling.enroll(campaign=campaign, rows=[{"email": "ok@example.com", "name": "Ok"}, row])
     assert report.enrolled == 1
     assert report.errors[0].startswith(f"row 2: {field}: ")
 
