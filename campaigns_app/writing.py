@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fleet.sdk import RunResult
 
 COMPOSE_DEADLINE_S = 120.0
+WRITING_POOL = "EMAIL"
 FIRST_WRITER, NEXT_WRITER = "email_compose", "email_followup"
 SEQUENCE_GRAPH = "campaign_sequence"
 #: Mails of the thread a graph is shown, the newest.
@@ -42,16 +43,28 @@ def requires(spec: GraphSpec, field: str) -> bool:
     return field in SHAPES[spec.input_shape].get("required", ())
 
 
+def cannot_write(spec: GraphSpec) -> str:
+    """Why a graph cannot write the letters of a campaign; "" when it can."""
+    given = {"contact", "company", "offer"}
+    if spec.pool != WRITING_POOL or not given <= fields_of(spec).keys():
+        return f"{spec.assistant_id} writes no letter to a contact"
+    wanting = set(SHAPES[spec.input_shape].get("required", ())) - given - {"previous"}
+    return f"{spec.assistant_id} needs {min(wanting)}, which a campaign does not know" if wanting else ""
+
+
+def writers(*, resumable: bool) -> list[GraphSpec]:
+    """Graphs that can write for a campaign: those that keep a whole sequence, or those that write one letter."""
+    return [spec for spec in GRAPHS if spec.resumable == resumable and not cannot_write(spec)]
+
+
 def check_steps(steps: Sequence[Step]) -> None:
     """Refuse a step whose graph cannot write its letter. Raises ValidationError naming the step."""
     for number, step in enumerate(steps, start=1):
         spec = spec_of(step.assistant_id)
         if spec is None:
             raise ValidationError({"steps": f"step {number}: no graph is called {step.assistant_id!r}."})
-        if missing := {"contact", "company", "offer"} - fields_of(spec).keys():
-            raise ValidationError(
-                {"steps": f"step {number}: {step.assistant_id} writes no letter; it takes no {min(missing)}."}
-            )
+        if why := cannot_write(spec):
+            raise ValidationError({"steps": f"step {number}: {why}."})
         if number == 1 and requires(spec, "previous"):
             raise ValidationError(
                 {"steps": f"step 1: {step.assistant_id} answers an earlier mail, and there is none."}
@@ -70,10 +83,8 @@ def check_sequence_graph(assistant_id: str, steps: int) -> None:
     spec = spec_of(assistant_id)
     if spec is None:
         raise ValidationError({"sequence_graph": f"No graph is called {assistant_id!r}."})
-    if missing := {"contact", "company", "offer"} - fields_of(spec).keys():
-        raise ValidationError(
-            {"sequence_graph": f"{assistant_id} writes no letters; it takes no {min(missing)}."}
-        )
+    if why := cannot_write(spec):
+        raise ValidationError({"sequence_graph": f"{why}."})
     if steps > 1 and not spec.resumable:
         raise ValidationError(
             {
