@@ -146,7 +146,8 @@ class Call:
         await self.send({"type": "http.response.body", "body": data, "more_body": False})
 
     async def answer(self, status: int, body: bytes, headers: Headers | None = None) -> None:
-        """A whole JSON answer at once."""
+        """A whole JSON answer at once. One that comes before the trace was read still says its request id."""
+        self.record.request_id = self.record.request_id or self._request_id()
         fields = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator  # noqa: TC003 fixtures are read at run time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,16 +38,16 @@ class Platform:
     def api(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
 
-    def browser(self) -> httpx.Client:
+    @contextmanager
+    def browser(self) -> Iterator[httpx.Client]:
         """A signed-in session that posts forms as a browser does."""
-        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=30)
-        login = client.get("/admin/login/")
-        login.raise_for_status()
-        form = {"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": self.token(client)}
-        done = client.post("/admin/login/?next=/", data=form, headers={"Referer": f"{self.url}/"})
-        assert done.status_code == 200, done.text
-        assert any(name.startswith("sessionid") for name in client.cookies), "login refused"
-        return client
+        with httpx.Client(base_url=self.url, follow_redirects=True, timeout=30) as client:
+            client.get("/admin/login/").raise_for_status()
+            form = {"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": self.token(client)}
+            done = client.post("/admin/login/?next=/", data=form, headers={"Referer": f"{self.url}/"})
+            assert done.status_code == 200, done.text
+            assert any(name.startswith("sessionid") for name in client.cookies), "login refused"
+            yield client
 
     @staticmethod
     def token(client: httpx.Client) -> str:

@@ -107,7 +107,7 @@ def test_the_action_is_one_tree_from_its_caller_down(platform: Platform) -> None
         assert llm
         assert sum(node["tokens"] or 0 for node in llm) > 0
         inside = {node["name"] for node in tree["nodes"] if node["kind"] == "node"}
-        assert {"draft", "critique", "refine"} <= inside
+        assert {"draft", "critique"} <= inside
         assert tree["missing"] == []
 
     with platform.browser() as browser:
