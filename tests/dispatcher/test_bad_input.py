@@ -153,6 +153,7 @@ async def test_the_gate_speaks_in_the_order_of_the_contract(
         answer = await http.post(path, content=GOOD, headers=headers)
     assert answer.status_code == status
     assert answer.json()["code"] == code
+    assert answer.headers["x-request-id"]
     assert code in answer.json()["detail"] or code == "MISSING_SCOPE" or path.endswith("crons")
 
 
