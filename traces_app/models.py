@@ -97,6 +97,54 @@ class Rollup(models.Model):
         return f"{self.minute:%Y-%m-%d %H:%M} {self.assistant_id} {self.kind}"
 
 
+class SpanCopy(models.Model):
+    """A trace made of the OTLP copies the LangSmith SDK sends of its runs; dropped for the runs once they are known."""
+
+    trace_id = models.UUIDField(primary_key=True)
+    seen_at = models.DateTimeField()
+    project = models.TextField(default="", blank=True)
+    name = models.TextField(default="", blank=True)
+    #: Start of its root in microseconds since 1970; null until the root has come.
+    start = models.BigIntegerField(null=True)
+    #: The trace it is a copy of: from then on nothing of it is stored.
+    of = models.UUIDField(null=True)
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["start"], name="spancopy_open", condition=models.Q(of__isnull=True)),
+            models.Index(fields=["seen_at"], name="spancopy_seen"),
+        )
+
+    def __str__(self) -> str:
+        return f"copy {self.trace_id}"
+
+
+class Link(models.Model):
+    """An address that opens one thing to whoever holds it: a shared run, or one feedback key of a run."""
+
+    class Kind(models.TextChoices):
+        SHARE = "share"
+        FEEDBACK = "feedback"
+
+    #: SHA-256 (hex) of the token in the address.
+    token_hash = models.TextField(primary_key=True)
+    kind = models.TextField(choices=Kind)
+    run_id = models.UUIDField()
+    project = models.TextField(default="", blank=True)
+    #: Of a feedback link.
+    feedback_key = models.TextField(default="", blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    #: Of a shared run alone: its address is public by intent and is shown again.
+    share_token = models.UUIDField(null=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["run_id", "kind"], name="link_run"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} link of run {self.run_id}"
+
+
 class Project(models.Model):
     """A LangSmith project (session): made by the first run that names it; its id is derived from its name."""
 

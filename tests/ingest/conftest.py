@@ -29,6 +29,8 @@ EMPTIED = (
     "traces_app_tracehead",
     "traces_app_rollup",
     "traces_app_quarantine",
+    "traces_app_spancopy",
+    "traces_app_link",
     "traces_app_redactionrule",
     "feedback_app_feedbackevent",
     "feedback_app_feedback",
@@ -113,7 +115,7 @@ def store_database(django_db_setup: None, django_db_blocker: Any) -> Iterator[st
 
     with django_db_blocker.unblock():
         connection.close()
-        connection.close_pool()
+        connection.close_pool()  # type: ignore[attr-defined] # of PostgreSQL's
     given = connection.settings_dict
     name = f"{given['NAME']}_store"
     host, port = quote(str(given["HOST"]), safe=""), given["PORT"]

@@ -18,10 +18,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from traces_app.ingest.decode_langsmith import RUN_TYPES, quarantine
 from traces_app.ingest.http import RefusedError
 from traces_app.ingest.lift import clean_text, complete_total, count, lift_metadata, lift_usage, money
+from traces_app.store.copies import made_by_langsmith
 from traces_app.store.records import Bundle, Kind, RunPart, Status, digest64, run_id_of_span, uuid_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _INPUTS = (
     "gen_ai.prompt",
@@ -225,7 +226,8 @@ def decode_span(span: Span, project: str) -> RunPart:
         name=clean_text(span.name),
         run_type=_run_type(attrs),
         project=clean_text(attrs.get("langsmith.trace.session_name")) or project,
-        start=span.start // 1000 or None,
+        # The LangSmith SDK gets its nanoseconds through a float, some hundred off; rounded, they are the run's again.
+        start=((span.start + 500) // 1000 if is_copy(span) else span.start // 1000) or None,
         end=span.end // 1000 or None,
         facts={"w3c": [trace_id.hex(), span.span_id.hex(), parent.hex() or None]},
         payload={},
@@ -335,7 +337,7 @@ def _maybe_json(value: Any) -> Any:
     return value
 
 
-def decode_spans(spans: Iterator[Span | str] | Iterator[Span], bundle: Bundle, project: str) -> str:
+def decode_spans(spans: Iterable[Span | str], bundle: Bundle, project: str) -> str:
     """Add a part for each span and quarantine the others; return the first reason, "" when all were taken."""
     reason = ""
     for span in spans:
@@ -355,4 +357,4 @@ def decode_spans(spans: Iterator[Span | str] | Iterator[Span], bundle: Bundle, p
 
 def is_copy(span: Span) -> bool:
     """Whether the LangSmith SDK made the span of a run, which it may also send as a run."""
-    return span.resource.get("langsmith.internal_provider") is True or span.scope == "langsmith"
+    return made_by_langsmith({"scope": span.scope, "resource": span.resource})

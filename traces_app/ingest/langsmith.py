@@ -105,7 +105,6 @@ class LangSmithDoor:
             bundle.quarantined += form.quarantined
             self._ingest.feedback.add(form.feedback, bundle, request.key.project)
         await self._find_traces(bundle)
-        self._ingest.otlp.recent_runs.add(bundle.parts)
         await self._ingest.store(bundle)
         return bundle
 

@@ -54,8 +54,6 @@ def lift_metadata(part: RunPart, metadata: dict[str, Any]) -> None:
     part.pool = clean_text(get("agentic.pool"))
     version = count(get("agentic.routing_version"))
     part.routing_version = version if version is not None and version < 2**31 else None
-    part.graph_digest = clean_text(get("agentic.graph_digest"))
-    part.dispatch_id = clean_text(get("agentic.dispatch_id"))
     part.thread_id = clean_text(get("thread_id") or get("session_id") or get("conversation_id"))
     own = get("agentic.run_id") or get("run_id")
     part.graph_root = own is not None and own == uuid_text(part.run_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import orjson
@@ -14,38 +13,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from traces_app.ingest.decode_otlp import Span, decode_spans, is_copy, read_json, read_protobuf
 from traces_app.ingest.http import JSON, Answer, RefusedError, Request
 from traces_app.ingest.lift import confine
-from traces_app.store.records import Bundle, Kind, RunPart
+from traces_app.store.records import Bundle, Copy, RunPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from traces_app.ingest.asgi import Ingest
 
 PROTOBUF = "application/x-protobuf"
 _TYPES = {PROTOBUF: PROTOBUF, "application/protobuf": PROTOBUF, JSON: JSON}
-
-
-class RecentRuns:
-    """Runs that came through LangSmith's API lately, by what their OTLP copies share with them.
-
-    No attribute of a copy holds the run's id; name, project and the exact start are the same in both.
-    """
-
-    def __init__(self, size: int = 50_000) -> None:
-        self._seen: OrderedDict[tuple[str, str, int], None] = OrderedDict()
-        self._size = size
-
-    def add(self, parts: list[RunPart]) -> None:
-        """Remember the runs of a bundle."""
-        for part in parts:
-            if part.kind == Kind.POST and part.start is not None:
-                self._seen[part.project, part.name, part.start] = None
-        while len(self._seen) > self._size:
-            self._seen.popitem(last=False)
-
-    def knows(self, project: str, name: str, start: int) -> bool:
-        """Whether a run of this name began in this project in just this microsecond."""
-        return (project, name, start) in self._seen
 
 
 class OtlpDoor:
@@ -53,7 +27,6 @@ class OtlpDoor:
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
-        self.recent_runs = RecentRuns()
 
     async def traces(self, request: Request) -> Answer:
         """Store the spans; those that cannot be are quarantined and counted in the answer."""
@@ -62,26 +35,32 @@ class OtlpDoor:
             raise RefusedError(415, f"content-type: must be {PROTOBUF} or {JSON}")
         with self._ingest.admission.room_for(request):
             body = await self._ingest.body(request)
-            spans = read_protobuf(body) if media_type == PROTOBUF else read_json(body)
+            spans = list(read_protobuf(body) if media_type == PROTOBUF else read_json(body))
             bundle = Bundle()
             project = request.headers.get("langsmith-project") or self._ingest.config.default_project
-            reason = decode_spans(self._without_copies(spans, project), bundle, project[:500])
+            reason = decode_spans(spans, bundle, project[:500])
             confine(bundle, request.key.project)
+            bundle.copies = _copies(spans, bundle.parts)
             rejected = len(bundle.quarantined)
             await self._ingest.store(bundle)
         return _answer(media_type, rejected, reason)
 
-    def _without_copies(
-        self, spans: Iterator[Span] | Iterator[Span | str], project: str
-    ) -> Iterator[Span | str]:
-        for span in spans:
-            if isinstance(span, str) or not is_copy(span) or not self._is_known(span, project):
-                yield span
 
-    def _is_known(self, span: Span, project: str) -> bool:
-        named = str(span.attributes.get("langsmith.trace.session_name") or project)
-        start = (span.start + 500) // 1000  # the SDK gets its nanoseconds through a float, some hundred off
-        return self.recent_runs.knows(named, span.name, start)
+def _copies(spans: list[Span | str], parts: list[RunPart]) -> list[Copy]:
+    """Return the traces that hold nothing but the LangSmith SDK's copies of runs; one that also has others is no copy."""
+    own = {s.trace_id for s in spans if not isinstance(s, str) and not is_copy(s)}
+    copied = {s.trace_id: s for s in spans if not isinstance(s, str) and s.trace_id not in own}
+    if not copied:
+        return []
+    copies = []
+    for part in parts:
+        if part.trace_id not in copied:
+            continue
+        copy = Copy(trace_id=part.trace_id)
+        if part.parent_id is None and part.start is not None:
+            copy.project, copy.name, copy.start = part.project, part.name, part.start
+        copies.append(copy)
+    return copies
 
 
 def _answer(media_type: str, rejected: int, reason: str) -> Answer:

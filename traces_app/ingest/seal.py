@@ -31,6 +31,9 @@ def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
     common = redactor.for_project("")
     for attachment in bundle.attachments:
         _clean_attachment(attachment, common)
+    for copy in bundle.copies:
+        rules = redactor.for_project(copy.project)
+        copy.name, copy.project = rules.clean_text(copy.name), rules.clean_text(copy.project)
     bundle.quarantined = [_clean_quarantined(q, common) for q in bundle.quarantined]
     return bundle
 

@@ -29,8 +29,6 @@ _TEXTS = (
     "project",
     "assistant_id",
     "pool",
-    "graph_digest",
-    "dispatch_id",
     "thread_id",
     "model",
     "provider",
@@ -81,7 +79,7 @@ def _text(text: str) -> bytes:
 def part_row(p: RunPart, day: int) -> bytes:
     """Return the part as one row of binary COPY, in the order of `PART_COLUMNS`."""
     head = _part_head(
-        28,
+        26,
         4,
         day,
         16,
@@ -116,8 +114,6 @@ def part_row(p: RunPart, day: int) -> bytes:
             _text(p.project),
             _text(p.assistant_id),
             _text(p.pool),
-            _text(p.graph_digest),
-            _text(p.dispatch_id),
             _text(p.thread_id),
             _text(p.model),
             _text(p.provider),
@@ -145,7 +141,7 @@ def part_from_row(row: Sequence[Any]) -> RunPart:
         :13
     ]
     prompt, completion, total, graph_root = row[13:17]
-    texts = {name: value or "" for name, value in zip(_TEXTS, row[17:27], strict=True)}
+    texts = {name: value or "" for name, value in zip(_TEXTS, row[17:25], strict=True)}
     return RunPart(
         trace_id=bytes(trace_id),
         run_id=bytes(run_id),
@@ -163,7 +159,7 @@ def part_from_row(row: Sequence[Any]) -> RunPart:
         completion_tokens=completion,
         total_tokens=total,
         graph_root=bool(graph_root),
-        cost=None if row[27] is None else Decimal(row[27]),
+        cost=None if row[25] is None else Decimal(row[25]),
         facts={},
         payload={},
         **texts,

@@ -6,6 +6,7 @@ totals are moved by the difference. A replay changes nothing, because it brings 
 
 from __future__ import annotations
 
+# ruff: noqa: S608 - statements are put together from constants of this package alone
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,18 @@ HEAD_SELECT = ", ".join(
     if c in {"trace_id", "root_run_id"}
     else c
     for c in HEAD_COLUMNS
+)
+
+
+_ROLLUP_KEY = "minute, assistant_id, pool, model, routing_version, kind"
+_ROLLUP_SUMS = ("runs", "errors", "prompt_tokens", "completion_tokens", "total_tokens", "cost")
+ADD_ROLLUPS = (
+    f"INSERT INTO traces_app_rollup AS r ({_ROLLUP_KEY}, {', '.join(_ROLLUP_SUMS)}, latency)"
+    f" SELECT {_ROLLUP_KEY}, {', '.join(_ROLLUP_SUMS)}, latency"
+    " FROM json_populate_recordset(null::traces_app_rollup, %s)"
+    f" ORDER BY {_ROLLUP_KEY} ON CONFLICT ({_ROLLUP_KEY}) DO UPDATE SET "
+    + ", ".join(f"{c} = r.{c} + excluded.{c}" for c in _ROLLUP_SUMS)
+    + ", latency = traces_app_sketch_add(r.latency, excluded.latency)"
 )
 
 
@@ -194,6 +207,14 @@ def rollup_deltas(changes: Iterable[Change]) -> dict[RollupKey, Totals]:
             _count(deltas, change.before, -1)
         _count(deltas, change.after, 1)
     return {key: t for key, t in deltas.items() if _says_something(t)}
+
+
+def rollup_losses(runs: Iterable[RunPart]) -> dict[RollupKey, Totals]:
+    """Return what the roll-ups lose when the merged runs go."""
+    deltas: dict[RollupKey, Totals] = {}
+    for run in runs:
+        _count(deltas, run, -1)
+    return deltas
 
 
 def _says_something(t: Totals) -> bool:

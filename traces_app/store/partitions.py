@@ -52,6 +52,8 @@ def prune(cur: Any, *, base_before: date, extended_before: date) -> list[date]:
     Traces with feedback belong to the extended class. Where some of a day stay, its partition is written anew.
     """
     cur.execute(_EXTEND, {"before": base_before})
+    cur.execute("DELETE FROM traces_app_spancopy WHERE seen_at < %s", (base_before,))
+    cur.execute("DELETE FROM traces_app_link WHERE expires_at < %s", (base_before,))
     touched = []
     for day in days(cur):
         if day < extended_before:

@@ -127,6 +127,7 @@ def run_row(run: RunPart) -> RunRow:
     """Return the run as the rest of the platform sees it."""
     facts = run.facts
     w3c = facts.get("w3c") or (None, None, None)
+    metadata = facts.get("metadata") or {}
     return RunRow(
         run_id=uuid_text(run.run_id),
         trace_id=uuid_text(run.trace_id),
@@ -142,8 +143,8 @@ def run_row(run: RunPart) -> RunRow:
         assistant_id=run.assistant_id or None,
         pool=run.pool or None,
         routing_version=run.routing_version,
-        graph_digest=run.graph_digest or None,
-        dispatch_id=run.dispatch_id or None,
+        graph_digest=_text(metadata.get("agentic.graph_digest")),
+        dispatch_id=_text(metadata.get("agentic.dispatch_id")),
         thread_id=run.thread_id or None,
         model=run.model or None,
         provider=run.provider or None,
@@ -152,7 +153,7 @@ def run_row(run: RunPart) -> RunRow:
         total_tokens=run.total_tokens,
         cost=run.cost,
         tags=tuple(facts.get("tags") or ()),
-        metadata=facts.get("metadata") or {},
+        metadata=metadata,
         w3c_trace_id=w3c[0],
         w3c_span_id=w3c[1],
         w3c_parent_id=w3c[2],
@@ -176,6 +177,10 @@ def _payload(run: RunPart) -> RunPayload:
         serialized=values.get("serialized"),
         dotted_order=run.facts.get("dotted_order"),
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _datetime(us: int | None) -> datetime | None:

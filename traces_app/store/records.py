@@ -51,8 +51,6 @@ class RunPart(msgspec.Struct, kw_only=True):
     assistant_id: str = ""
     pool: str = ""
     routing_version: int | None = None
-    graph_digest: str = ""
-    dispatch_id: str = ""
     thread_id: str = ""
     model: str = ""
     provider: str = ""
@@ -110,6 +108,15 @@ class Quarantined(msgspec.Struct, kw_only=True):
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
+class Copy(msgspec.Struct, kw_only=True):
+    """A trace of OTLP copies the LangSmith SDK makes of runs. Root fields are known once its root has come."""
+
+    trace_id: bytes
+    project: str = ""
+    name: str = ""
+    start: int | None = None
+
+
 class Bundle(msgspec.Struct, kw_only=True):
     """All that one request brings to the store."""
 
@@ -119,6 +126,7 @@ class Bundle(msgspec.Struct, kw_only=True):
     #: `feedback_app.store.FeedbackRecord`s; the store hands them on in the same transaction.
     feedback: list[Any] = []
     chunks: list[Chunk] = []
+    copies: list[Copy] = []
 
 
 def digest64(*pieces: bytes) -> int:
@@ -155,6 +163,7 @@ __all__ = [
     "Attachment",
     "Bundle",
     "Chunk",
+    "Copy",
     "Kind",
     "Quarantined",
     "RunPart",

@@ -16,9 +16,10 @@ from uuid import NAMESPACE_URL, uuid5
 import orjson
 import psycopg
 
-from traces_app.store import columns, heads
+from traces_app.store import columns, copies, heads
 from traces_app.store.heads import Change, Head
 from traces_app.store.merge import merge_order, merge_parts
+from traces_app.store.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 _AHEAD = timedelta(days=2)
 _HEADS = ", ".join(heads.HEAD_COLUMNS)
 _HEADS_NEW = ", ".join(f"n.{c}" for c in heads.HEAD_COLUMNS)
-_ROLLUP_KEY = "minute, assistant_id, pool, model, routing_version, kind"
-_ROLLUP_SUMS = ("runs", "errors", "prompt_tokens", "completion_tokens", "total_tokens", "cost")
-
 LOCK_HEADS = f"SELECT {heads.HEAD_SELECT} FROM traces_app_tracehead WHERE trace_id = ANY(%s) ORDER BY trace_id FOR UPDATE"
 INSERT_HEADS = (
     f"INSERT INTO traces_app_tracehead ({_HEADS}) SELECT {_HEADS_NEW}"
@@ -46,14 +44,6 @@ STORED_PARTS = (
     " WHERE p.run_id = ANY(%s) AND p.trace_id = ANY(%s) AND p.day = ANY(%s)"
 )
 STORED_ATTACHMENTS = "SELECT uuid_send(run_id), name FROM traces_app_attachment WHERE trace_id = ANY(%s)"
-ADD_ROLLUPS = (
-    f"INSERT INTO traces_app_rollup AS r ({_ROLLUP_KEY}, {', '.join(_ROLLUP_SUMS)}, latency)"
-    f" SELECT {_ROLLUP_KEY}, {', '.join(_ROLLUP_SUMS)}, latency"
-    " FROM json_populate_recordset(null::traces_app_rollup, %s)"
-    f" ORDER BY {_ROLLUP_KEY} ON CONFLICT ({_ROLLUP_KEY}) DO UPDATE SET "
-    + ", ".join(f"{c} = r.{c} + excluded.{c}" for c in _ROLLUP_SUMS)
-    + ", latency = traces_app_sketch_add(r.latency, excluded.latency)"
-)
 ADD_PROJECTS = (
     "INSERT INTO traces_app_project (id, name, created_at, description, extra)"
     " SELECT * FROM unnest(%s::uuid[], %s::text[]) u(id, name), (SELECT now(), '', '{}'::jsonb) o ON CONFLICT DO NOTHING"
@@ -116,7 +106,13 @@ class Writer:
             self._days.add(day)
 
     async def _write_traces(self, conn: Connection, bundles: Sequence[Bundle], day: date, now: int) -> int:
-        parts = {(p.trace_id, *p.key): p for b in bundles for p in b.parts}
+        dropped = await _meet_copies(conn, bundles)
+        parts = {
+            (p.trace_id, *p.key): p
+            for b in bundles
+            for p in b.parts
+            if not (b.copies and p.trace_id in dropped and any(c.trace_id == p.trace_id for c in b.copies))
+        }
         attached = [a for b in bundles for a in b.attachments]
         trace_ids = sorted({p.trace_id for p in parts.values()} | {a.trace_id for a in attached})
         if not trace_ids:
@@ -132,10 +128,8 @@ class Writer:
         new = [p for c in changes for p in c.new]
         await _copy_parts(conn, bundles, new, all_heads)
         await _copy_attachments(conn, attached, all_heads)
-        deltas = heads.rollup_deltas(changes)
-        if deltas:
-            rows = orjson.dumps([heads.rollup_to_json(k, t) for k, t in deltas.items()])
-            await conn.execute(ADD_ROLLUPS, (rows.decode(),))
+        await copies.erase_copies_of(conn, moved)
+        await copies.add_rollups(conn, heads.rollup_deltas(changes))
         return len(new)
 
     def _bill(self, changes: Iterable[Change]) -> None:
@@ -161,6 +155,17 @@ class Writer:
         if names:
             ordered = sorted(names)
             await conn.execute(ADD_PROJECTS, ([project_id(n) for n in ordered], ordered))
+
+
+async def _meet_copies(conn: Connection, bundles: Sequence[Bundle]) -> set[bytes]:
+    """Take the lock that lets runs and their OTLP copies see each other; returns the traces not to store."""
+    noted = [c for b in bundles for c in b.copies]
+    if noted:
+        await conn.execute(copies.LOCK_FOR_COPIES)
+        return await copies.note(conn, noted)
+    if any(p.kind != Kind.SPAN for b in bundles for p in b.parts):
+        await conn.execute(copies.LOCK_FOR_RUNS)
+    return set()
 
 
 async def _lock(conn: Connection, trace_ids: list[bytes]) -> dict[bytes, Head]:
