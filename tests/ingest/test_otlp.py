@@ -170,3 +170,52 @@ def test_a_client_that_sends_both_forms_is_counted_once(
     rows = cur.fetchall()
     assert {source for source, _, _ in rows} == sources
     assert [(runs, tokens) for _, runs, tokens in rows] == [(2, 2)]
+
+
+LANGSMITH = [{"key": "langsmith.internal_provider", "value": {"boolValue": True}}]
+
+
+@pytest.mark.parametrize("first", ["run", "copy"])
+def test_a_copy_goes_whichever_form_came_first(
+    http: httpx.Client, cur: psycopg.Cursor[Any], first: str
+) -> None:
+    trace, copy = str(uuid.uuid4()), uuid.uuid4().hex
+    run = {"id": trace, "trace_id": trace, "name": "hybrid", "run_type": "chain", "session_name": "both"}
+    run |= {"start_time": "2023-11-14T22:13:20.000123Z", "end_time": "2023-11-14T22:13:21Z"}
+    root = json_span(traceId=copy, spanId="a" * 16, name="hybrid", startTimeUnixNano="1700000000000123136")
+    child = json_span(traceId=copy, parentSpanId="a" * 16, name="child")
+    sends = [
+        lambda: http.post("/langsmith/runs", json=run),
+        # Children end first and may come in a request of their own, before or after their root.
+        lambda: copies(http, child),
+        lambda: copies(http, root),
+        lambda: copies(http, {**child, "spanId": "b" * 16}),
+    ]
+    for send in sends if first == "run" else [*sends[1:3], sends[0], sends[3]]:
+        assert send().status_code in {200, 202}
+    cur.execute("SELECT source, runs FROM traces_app_tracehead")
+    assert cur.fetchall() == [("langsmith", 1)]
+    cur.execute("SELECT count(*) FROM traces_app_runpart")
+    assert cur.fetchone() == (1,)
+    cur.execute("SELECT sum(runs) FROM traces_app_rollup")
+    assert cur.fetchone() == (1,)
+
+
+def test_a_trace_with_a_span_of_its_own_is_no_copy(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:
+    trace, mixed = str(uuid.uuid4()), uuid.uuid4().hex
+    run = {"id": trace, "trace_id": trace, "name": "hybrid", "run_type": "chain", "session_name": "both"}
+    run |= {"start_time": "2023-11-14T22:13:20Z"}
+    root = json_span(traceId=mixed, spanId="a" * 16, name="hybrid", startTimeUnixNano="1700000000000000000")
+    own = json_span(traceId=mixed, parentSpanId="a" * 16, name="own")
+    assert copies(http, root).status_code == 200
+    headers = {"content-type": "application/json"}
+    assert http.post("/otlp/v1/traces", content=json_body(own), headers=headers).status_code == 200
+    assert http.post("/langsmith/runs", json=run).status_code == 202
+    names = {r.name for r in reader.load_runs(cur, [str(uuid.UUID(mixed))])}
+    assert names == {"hybrid", "own"}, "what another library sent is never taken away"
+
+
+def copies(http: httpx.Client, span: dict[str, Any]) -> httpx.Response:
+    group = {"resource": {"attributes": LANGSMITH}, "scopeSpans": [{"spans": [span]}]}
+    headers = {"langsmith-project": "both"}
+    return http.post("/langsmith/otel/v1/traces", json={"resourceSpans": [group]}, headers=headers)

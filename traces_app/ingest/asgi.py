@@ -13,6 +13,7 @@ from traces_app.ingest.http import Answer, Receive, RefusedError, Request, Scope
 from traces_app.ingest.inflate import inflate, read_body
 from traces_app.ingest.langsmith import LangSmithDoor
 from traces_app.ingest.langsmith_reads import LangSmithReads
+from traces_app.ingest.links import LinkDoor
 from traces_app.ingest.otlp import OtlpDoor
 from traces_app.ingest.reads import Reads
 from traces_app.ingest.reference import Reference
@@ -44,6 +45,7 @@ class Ingest:
         self.langsmith: LangSmithDoor = LangSmithDoor(self)
         self.langsmith_reads: LangSmithReads = LangSmithReads(self)
         self.feedback: FeedbackDoor = FeedbackDoor(self)
+        self.links: LinkDoor = LinkDoor(self)
         self.otlp: OtlpDoor = OtlpDoor(self)
 
     async def start(self) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from feedback_app.store import FeedbackError, FeedbackRecord, record_from_langsmith
 from traces_app.ingest.decode_langsmith import quarantine
-from traces_app.ingest.http import Answer, RefusedError, Request
-from traces_app.ingest.langsmith_reads import digits, json_object
+from traces_app.ingest.http import Answer, RefusedError, Request, json_object
+from traces_app.ingest.langsmith_reads import digits
 from traces_app.store import reader
 from traces_app.store.records import Bundle
 
@@ -101,6 +101,14 @@ class FeedbackDoor:
         await self._ingest.store(Bundle(feedback=[record]))
         request.args["id"] = record.id
         return Answer.json(_json(await self._find(request)))
+
+    async def put(self, body: dict[str, Any], project: str) -> None:
+        """Store one feedback. Raises `RefusedError` 422."""
+        try:
+            record = self._record(body, project)
+        except FeedbackError as error:
+            raise RefusedError(422, str(error)) from error
+        await self._ingest.store(Bundle(feedback=[record]))
 
     def _record(self, body: dict[str, Any], project: str) -> FeedbackRecord:
         clean = self._ingest.reference.redactor.for_project(project).clean

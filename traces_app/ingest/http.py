@@ -87,3 +87,14 @@ async def send_answer(send: Send, answer: Answer) -> None:
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object a body is. Raises `RefusedError` 422."""
+    try:
+        value = orjson.loads(body)
+    except ValueError as error:
+        raise RefusedError(422, f"body: {error}") from error
+    if not isinstance(value, dict):
+        raise RefusedError(422, "body: must be an object")
+    return value

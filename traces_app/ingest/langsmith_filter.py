@@ -121,7 +121,7 @@ class _Parser:
             return _ESCAPE.sub(r"\1", token[1:-1])
         if kind == "number":
             return float(token)
-        if token == "[":
+        if (kind, token) == ("mark", "["):
             return self._list()
         constants: dict[str, Any] = {"true": True, "false": False, "null": None}
         if token in constants:
@@ -129,7 +129,7 @@ class _Parser:
         raise RefusedError(422, f"filter: {token!r} is not a value")
 
     def _list(self) -> list[Any]:
-        values: list[Any] = []
+        values: list[Any] = []  # the opening bracket is taken
         while self._peek() != "]":
             values.append(self._value())
             if self._peek() == ",":

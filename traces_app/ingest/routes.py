@@ -28,6 +28,8 @@ def _route(method: str, path: str, handler: Callable[[Ingest], Handler], *scopes
     return Route(method, re.compile(path), handler, scopes)
 
 
+_BEARER = r"(?P<token>[0-9a-fA-F-]{36})"
+_RUN = r"(?P<run>[0-9a-fA-F-]{36})"
 _V2 = r"(?:/api)?/v2"
 ROUTES = (
     _route("GET", "/langsmith/info", lambda i: i.langsmith.info),
@@ -49,7 +51,15 @@ ROUTES = (
     ),
     _route("POST", "/langsmith/runs/query", lambda i: i.langsmith_reads.query, "ingest", "read"),
     _route("POST", f"/langsmith{_V2}/runs/query", lambda i: i.langsmith_reads.query_v2, "ingest", "read"),
-    _route("GET", f"/langsmith{_V2}/runs/{_ID}", lambda i: i.langsmith_reads.run, "ingest", "read"),
+    _route("GET", f"/langsmith{_V2}/runs/{_ID}", lambda i: i.langsmith_reads.run_v2, "ingest", "read"),
+    _route("PUT", f"/langsmith/runs/{_ID}/share", lambda i: i.links.share, "ingest"),
+    _route("GET", f"/langsmith/runs/{_ID}/share", lambda i: i.links.shared, "ingest", "read"),
+    _route("DELETE", f"/langsmith/runs/{_ID}/share", lambda i: i.links.unshare, "ingest"),
+    _route("GET", f"/langsmith/public/{_BEARER}/run(?:/{_RUN})?", lambda i: i.links.public_run),
+    _route("POST", f"/langsmith/public/{_BEARER}/runs/query", lambda i: i.links.public_query),
+    _route("POST", "/langsmith/feedback/tokens", lambda i: i.links.create_tokens, "ingest", "feedback:write"),
+    _route("GET", f"/langsmith/feedback/tokens/{_BEARER}", lambda i: i.links.use_token),
+    _route("POST", f"/langsmith/feedback/tokens/{_BEARER}", lambda i: i.links.use_token),
     _route("GET", "/langsmith/sessions", lambda i: i.langsmith_reads.sessions, "ingest", "read"),
     _route("POST", "/langsmith/sessions", lambda i: i.langsmith_reads.create_session, "ingest"),
     _route("GET", f"/langsmith/sessions/{_ID}", lambda i: i.langsmith_reads.session, "ingest", "read"),

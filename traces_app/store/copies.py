@@ -47,6 +47,7 @@ _SETTLE_RUNS = (
 _DROPPED = "SELECT uuid_send(trace_id) FROM traces_app_spancopy WHERE trace_id = ANY(%s) AND of IS NOT NULL"
 _PARTS = f"SELECT {columns.PART_SELECT} FROM traces_app_runpart p WHERE p.trace_id = ANY(%s)"
 _LOCK_HEADS = "SELECT FROM traces_app_tracehead WHERE trace_id = ANY(%s::uuid[]) ORDER BY trace_id FOR UPDATE"
+_PAYLOADS = "SELECT uuid_send(trace_id), chunk_id, payload FROM traces_app_chunk WHERE trace_id = ANY(%s)"
 _TABLES = ("traces_app_runpart", "traces_app_chunk", "traces_app_attachment", "traces_app_tracehead")
 
 

@@ -1,0 +1,229 @@
+"""Runs as LangSmith's API asks for them and shows them: the classic form and v2."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from traces_app.ingest import langsmith_filter
+from traces_app.ingest.http import RefusedError
+from traces_app.store import reader
+from traces_app.store.writer import project_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from traces_app.rows import RunPayload, RunRow
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_LIMIT = 100
+_ALWAYS = ("id", "name", "run_type", "trace_id", "start_time", "session_id")
+_STATUS = {"ok": "success", "error": "error", "running": "pending"}
+# Order and cursor are (first seen, trace id), so pages do not shift while runs arrive.
+TRACES = """
+SELECT trace_id::text, seen_at FROM traces_app_tracehead
+WHERE project = ANY(%(projects)s) AND (%(after)s::timestamptz IS NULL OR (seen_at, trace_id) < (%(after)s, %(after_id)s))
+ORDER BY seen_at DESC, trace_id DESC LIMIT %(limit)s
+"""
+
+
+class Wanted:
+    """The filters of a query body, in the names of either API. Raises `RefusedError` 422."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.ids = _ids(body, "id") or _ids(body, "ids")
+        self.trace = next(iter(_ids(body, "trace") or _ids(body, "trace_id")), None)
+        self.sessions = _ids(body, "session") or _ids(body, "project_ids")
+        self.parent = next(iter(_ids(body, "parent_run")), None)
+        self.is_root = body.get("is_root")
+        self.run_type = str(body.get("run_type") or "").lower()
+        self.error = body.get("error", body.get("has_error"))
+        self.since = _time(body, "start_time") or _time(body, "min_start_time")
+        self.until = _time(body, "end_time") or _time(body, "max_start_time")
+        self.select = _texts(body, "select") or _texts(body, "selects")
+        self.limit = _limit(body)
+        self.after = _cursor(body.get("cursor"))
+        self.filter, self.of_root, self.of_tree = (
+            langsmith_filter.parse(text) if (text := _text(body, name)) else None
+            for name in ("filter", "trace_filter", "tree_filter")
+        )
+
+    def load(self, cur: Any, project: str) -> tuple[list[tuple[RunRow, RunPayload]], str | None]:
+        """Return the runs that fit, newest first, and the cursor of the next page. `project` "" reads all."""
+        rows, cursor = self._candidates(cur)
+        allowed = self._traces(cur, rows)
+        rows = [r for r in rows if self._fits(r) and r.trace_id in allowed and project in {"", r.project}]
+        if not (cursor or self.ids or self.trace):
+            rows = rows[: self.limit]
+        payloads = reader.load_payloads(cur, [r.run_id for r in rows])
+        rows.sort(key=lambda r: r.start or EPOCH, reverse=True)
+        return [(r, payloads[r.run_id]) for r in rows], cursor
+
+    def _candidates(self, cur: Any) -> tuple[list[RunRow], str | None]:
+        if self.ids:
+            return reader.load_runs_by_id(cur, self.ids), None
+        if self.trace:
+            return reader.load_runs(cur, [self.trace]), None
+        cur.execute("SELECT name FROM traces_app_project WHERE id = ANY(%s::uuid[])", (self.sessions,))
+        projects = [row[0] for row in cur.fetchall()]
+        after, after_id = self.after or (None, None)
+        cur.execute(TRACES, {"projects": projects, "after": after, "after_id": after_id, "limit": self.limit})
+        heads = cur.fetchall()
+        full = len(heads) == self.limit
+        cursor = f"{heads[-1][1].isoformat()}|{heads[-1][0]}" if full else None
+        return reader.load_runs(cur, [h[0] for h in heads]), cursor
+
+    def _traces(self, cur: Any, rows: list[RunRow]) -> set[str]:
+        """Return the traces whose root fits `trace_filter` and one of whose runs fits `tree_filter`."""
+        traces = {r.trace_id for r in rows}
+        if self.of_root is None and self.of_tree is None:
+            return traces
+        whole = reader.load_runs(cur, traces) if self.ids else rows
+        if self.of_root is not None:
+            traces &= {r.trace_id for r in whole if r.parent_run_id is None and self.of_root(r)}
+        if self.of_tree is not None:
+            traces &= {r.trace_id for r in whole if self.of_tree(r)}
+        return traces
+
+    def _fits(self, run: RunRow) -> bool:
+        start = run.start or EPOCH
+        return (
+            (self.is_root is not True or run.parent_run_id is None)
+            and (self.is_root is not False or run.parent_run_id is not None)
+            and (not self.run_type or run.run_type == self.run_type)
+            and (self.error is None or (run.status == "error") == bool(self.error))
+            and (self.parent is None or run.parent_run_id == self.parent)
+            and (not self.trace or run.trace_id == self.trace)
+            and (self.since is None or start >= self.since)
+            and (self.until is None or start <= self.until)
+            and (self.filter is None or self.filter(run))
+        )
+
+
+def load_runs(cur: Any, run_ids: list[str]) -> list[tuple[RunRow, RunPayload]]:
+    """Return the stored runs with these ids and their heavy values."""
+    rows = reader.load_runs_by_id(cur, run_ids)
+    payloads = reader.load_payloads(cur, [r.run_id for r in rows])
+    return [(r, payloads[r.run_id]) for r in rows]
+
+
+def run_json(run: RunRow, payload: RunPayload, select: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the run as LangSmith's API shows it; of `select` only those fields, and what SDKs cannot do without."""
+    base = f"/runs/{run.run_id}/attachments/"
+    shown = {
+        "id": run.run_id,
+        "trace_id": run.trace_id,
+        "parent_run_id": run.parent_run_id,
+        "dotted_order": payload.dotted_order or "",
+        "name": run.name,
+        "run_type": run.run_type,
+        "start_time": run.start or EPOCH,
+        "end_time": run.end,
+        "status": _STATUS[run.status],
+        "error": run.error,
+        "session_id": project_id(run.project),
+        "session_name": run.project,
+        "inputs": payload.inputs or {},
+        "outputs": payload.outputs,
+        "events": payload.events or [],
+        "extra": payload.extra or {},
+        "serialized": payload.serialized,
+        "tags": list(run.tags),
+        "prompt_tokens": run.prompt_tokens,
+        "completion_tokens": run.completion_tokens,
+        "total_tokens": run.total_tokens,
+        "total_cost": run.cost,
+        "first_token_time": run.first_token,
+        "child_run_ids": None,
+        "parent_run_ids": [],
+        "app_path": f"/traces/{run.trace_id}",
+        "s3_urls": {f"attachment.{n}": {"presigned_url": base + quote(n)} for n in run.attachments},
+    }
+    wanted = {*select, *_ALWAYS} if select else shown.keys()
+    return {name: value for name, value in shown.items() if name in wanted}
+
+
+def run_json_v2(run: RunRow, payload: RunPayload, select: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return the run as the v2 API shows it; `select` holds upper-case names of fields, none means all."""
+    latency = (run.end - run.start).total_seconds() if run.start and run.end else None
+    classic = run_json(run, payload)
+    shown = {
+        **{name: classic[name] for name in _SAME},
+        "run_type": run.run_type.upper(),
+        "status": _STATUS[run.status].upper(),
+        "project_id": classic["session_id"],
+        "is_root": run.parent_run_id is None,
+        "latency_seconds": latency,
+        "metadata": dict(run.metadata),
+        "manifest": payload.serialized,
+        "thread_id": run.thread_id,
+        "total_cost": None if run.cost is None else float(run.cost),
+        "attachments": {n: f"/runs/{run.run_id}/attachments/{quote(n)}" for n in run.attachments},
+        "error_preview": (run.error or "")[:200] or None,
+        "inputs_preview": str(payload.inputs)[:200] if payload.inputs else None,
+        "outputs_preview": str(payload.outputs)[:200] if payload.outputs else None,
+    }
+    wanted = {"id", *(name.lower() for name in select)} if select else shown.keys()
+    return {name: value for name, value in shown.items() if name in wanted}
+
+
+_SAME = (
+    "id", "trace_id", "name", "start_time", "end_time", "error", "extra", "events", "inputs", "outputs", "tags",
+    "parent_run_ids", "dotted_order", "prompt_tokens", "completion_tokens", "total_tokens", "first_token_time",
+    "app_path",
+)  # fmt: skip
+
+
+def _ids(body: dict[str, Any], name: str) -> list[str]:
+    value = body.get(name)
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    for one in values:
+        if not isinstance(one, str) or not reader.valid_uuid(one):
+            raise RefusedError(422, f"{name}: must be a UUID")
+    return [str(one).lower() for one in values]
+
+
+def _texts(body: dict[str, Any], name: str) -> list[str]:
+    values = body.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        raise RefusedError(422, f"{name}: must be a list of texts")
+    return values
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name) or ""
+    if not isinstance(value, str):
+        raise RefusedError(422, f"{name}: must be a text")
+    return value
+
+
+def _limit(body: dict[str, Any]) -> int:
+    limit = body.get("limit") or body.get("page_size") or MAX_LIMIT
+    if not isinstance(limit, int) or limit < 1:
+        raise RefusedError(422, "limit: must be a whole number from 1")
+    return min(limit, MAX_LIMIT)
+
+
+def _time(body: dict[str, Any], name: str) -> datetime | None:
+    text = _text(body, name)
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise RefusedError(422, f"{name}: {text[:40]!r} is not a time") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _cursor(value: Any) -> tuple[str, str] | None:
+    if not value:
+        return None
+    seen_at, _, trace_id = str(value).partition("|")
+    try:
+        datetime.fromisoformat(seen_at)
+    except ValueError:
+        raise RefusedError(422, "cursor: not one of ours") from None
+    if not reader.valid_uuid(trace_id):
+        raise RefusedError(422, "cursor: not one of ours")
+    return seen_at, trace_id
