@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from ninja import NinjaAPI
-
 from campaigns_app.api import router as campaigns
 from feedback_app.api import router as feedback
+from platform_site.openapi import Api
 from registry_app import api_errors
 from registry_app.api import router as registry
+from registry_app.auth import for_readers
 from routing_app.api import router as routing
 from routing_app.fleet_api import router as fleet
 from traces_app.api import diagnostics
 from traces_app.api import router as traces
 
-api = NinjaAPI(
+api = Api(
     title="Agentic sales platform",
     version="1",
     description="Registry, routing, traces, feedback, campaigns and fleet. A session or an API key opens it.",
+    docs_decorator=for_readers,
 )
 
 api_errors.install(api)

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from platform_site import home as home_reads
 from platform_site import patterns
 from platform_site.lib.htmx import render_page, wants_fragment
+from routing_app.selectors import current_drift
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -30,6 +31,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "home": found,
         "healthy": ", ".join(well),
         "healthy_verb": "is" if len(well) == 1 else "are",
+        "drift": current_drift,  # called where it is drawn: on the page, not at each refresh
     }
     return render_page(request, "home.html", context, partial="now")
 

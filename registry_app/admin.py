@@ -1,4 +1,4 @@
-"""Graphs (operational fields only), keys (shown once), and the audit."""
+"""Keys (shown once), the audit, and what pools said. Graphs stand in `routing_app`, where their drift is known."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.utils.html import format_html_join
 
-from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin
+from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin, shown_json
 from registry_app.audit import Actor
-from registry_app.models import SCOPES, ApiKey, AuditEntry, GraphRecord, PoolReport
-from registry_app.services import OPERATIONAL_FIELDS, create_api_key, revoke_api_key
+from registry_app.models import SCOPES, ApiKey, AuditEntry, PoolReport
+from registry_app.services import create_api_key, revoke_api_key
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -19,36 +20,6 @@ if TYPE_CHECKING:
     ModelForm = forms.ModelForm[ApiKey]
 else:
     ModelForm = forms.ModelForm  # generic for the type checker alone
-
-
-@admin.register(GraphRecord)
-class GraphRecordAdmin(ActingAdmin):
-    list_display = ("assistant_id", "home_pool", "enabled", "resumable", "missing_since", "synced_at")
-    list_filter = ("home_pool", "enabled", "resumable")
-    search_fields = ("assistant_id", "description")
-    readonly_fields = (
-        "assistant_id",
-        "module",
-        "home_pool",
-        "input_shape",
-        "input_schema",
-        "description",
-        "resumable",
-        "spec_digest",
-        "graph_digest",
-        "synced_at",
-        "missing_since",
-    )
-    fieldsets = (
-        ("Operations (a draft until published)", {"fields": OPERATIONAL_FIELDS}),
-        ("From the code (read-only)", {"fields": readonly_fields}),
-    )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # graphs come from the code
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
 
 class ApiKeyForm(ModelForm):
@@ -98,8 +69,44 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ("at", "actor", "action", "model", "object_id", "reason")
     list_filter = ("model", "action", "via")
     search_fields = ("actor", "object_id", "reason", "request_id")
+    fields = (
+        "at",
+        "actor",
+        "via",
+        "reason",
+        "request_id",
+        "action",
+        "model",
+        "object_id",
+        "changed",
+        "shown_before",
+        "shown_after",
+    )
+
+    @admin.display(description="Changed")
+    def changed(self, entry: AuditEntry) -> str:
+        """Field by field, from what to what."""
+        before, after = entry.before or {}, entry.after or {}
+        names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        return format_html_join(
+            "", "<div><code>{}</code>: {} → {}</div>",
+            ((name, str(before.get(name, "nothing")), str(after.get(name, "nothing"))) for name in names),
+        )  # fmt: skip
+
+    @admin.display(description="Before")
+    def shown_before(self, entry: AuditEntry) -> str:
+        return shown_json(entry.before)
+
+    @admin.display(description="After")
+    def shown_after(self, entry: AuditEntry) -> str:
+        return shown_json(entry.after)
 
 
 @admin.register(PoolReport)
 class PoolReportAdmin(ReadOnlyAdmin):
     list_display = ("pool", "url", "ok", "reported_at", "error")
+    fields = ("pool", "url", "ok", "error", "reported_at", "shown_graphs")
+
+    @admin.display(description="Graphs it attests")
+    def shown_graphs(self, report: PoolReport) -> str:
+        return shown_json(report.graphs)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.utils.html import format_html
 
 from registry_app.audit import Actor, set_actor
 
@@ -19,6 +21,8 @@ else:
 
 class ActingAdmin(ModelAdmin):
     """Names the signed-in user to the audit triggers before any write (the admin's views are transactions)."""
+
+    empty_value_display = ""
 
     def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:
         set_actor(Actor.of_request(request, "admin"))
@@ -40,6 +44,7 @@ class ActingAdmin(ModelAdmin):
 class ReadOnlyAdmin(ModelAdmin):
     """For rows that machines write."""
 
+    empty_value_display = ""
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -50,3 +55,11 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
+
+
+def shown_json(value: object) -> str:
+    """A value as readable JSON, closed until asked for; "" for nothing."""
+    if value is None:
+        return ""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return format_html('<details><summary>Show</summary><pre class="admin-code">{}</pre></details>', text)

@@ -118,7 +118,7 @@ def list_graphs(request: HttpRequest) -> Any:
     return {"items": records, "count": len(records)}
 
 
-@router.get("/graphs/{assistant_id}", auth=READ, response=GraphOut)
+@router.get("/graphs/{assistant_id}", auth=READ, response=GraphOut, summary="One graph")
 def get_graph(request: HttpRequest, assistant_id: AssistantId) -> Any:
     return GraphRecord.objects.get(pk=assistant_id)
 
@@ -131,7 +131,12 @@ def patch_graph(request: HttpRequest, assistant_id: AssistantId, body: GraphPatc
     return update_graph(assistant_id=assistant_id, changes=changes, actor=request.auth)  # type: ignore[attr-defined]
 
 
-@router.get("/audit", auth=Requires("read", "registry_app.view_auditentry"), response=AuditPage)
+@router.get(
+    "/audit",
+    auth=Requires("read", "registry_app.view_auditentry"),
+    response=AuditPage,
+    summary="Who changed what, newest first",
+)
 def list_audit(
     request: HttpRequest,
     model: Annotated[str, Query(pattern=r"^[a-z_]{0,100}$")] = "",
@@ -149,7 +154,7 @@ def list_audit(
     return {"items": page[:PAGE], "next_cursor": page[PAGE - 1].pk if len(page) > PAGE else None}
 
 
-@router.get("/keys", auth=KEYS_READ, response=list[KeyOut])
+@router.get("/keys", auth=KEYS_READ, response=list[KeyOut], summary="Every key's facts, never the key")
 def list_keys(request: HttpRequest) -> Any:
     return ApiKey.objects.all()
 
@@ -160,6 +165,6 @@ def post_key(request: HttpRequest, body: NewKey) -> Any:
     return Status(201, {**KeyOut.from_orm(issued.key).dict(), "key": issued.raw})
 
 
-@router.post("/keys/{key_id}/revoke", auth=KEYS_WRITE, response=KeyOut)
+@router.post("/keys/{key_id}/revoke", auth=KEYS_WRITE, response=KeyOut, summary="Revoke a key for good")
 def post_revoke(request: HttpRequest, key_id: Annotated[int, Path(ge=1, le=2**62)]) -> Any:
     return revoke_api_key(ApiKey.objects.get(pk=key_id), actor=request.auth)  # type: ignore[attr-defined]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from ninja.errors import HttpError
 from ninja.errors import ValidationError as ShapeError
 
 if TYPE_CHECKING:
@@ -26,6 +28,15 @@ def install(api: NinjaAPI) -> None:
             request, {"detail": "There is no such object.", "field": "", "errors": []}, status=404
         )
 
+    def refused(request: HttpRequest, error: HttpError | type[HttpError]) -> HttpResponse:
+        if not isinstance(error, HttpError):
+            raise TypeError(error)
+        body = {"detail": str(error)}
+        if error.__cause__ is not None and error.status_code == 400:
+            body = {"detail": f"The body is no JSON: {_position(error.__cause__)}.", "field": "body"}
+        return api.create_response(request, body, status=error.status_code)
+
+    api.add_exception_handler(HttpError, refused)
     api.add_exception_handler(ValidationError, invalid)
     api.add_exception_handler(ShapeError, misshapen)
     api.add_exception_handler(ObjectDoesNotExist, absent)
@@ -34,6 +45,15 @@ def install(api: NinjaAPI) -> None:
 def problem(errors: list[dict[str, str]]) -> dict[str, Any]:
     first = errors[0]
     return {"detail": f"{first['field']}: {first['message']}", "field": first["field"], "errors": errors}
+
+
+def _position(cause: BaseException) -> str:
+    """Where a body stops being JSON."""
+    if isinstance(cause, JSONDecodeError):
+        return f"line {cause.lineno}, column {cause.colno}: {cause.msg}"
+    if isinstance(cause, UnicodeDecodeError):
+        return f"byte {cause.start} is not UTF-8"
+    return "it is nested too deeply" if isinstance(cause, RecursionError) else type(cause).__name__
 
 
 def _of_model(error: object) -> list[dict[str, str]]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hmac
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.views import redirect_to_login
+from django.http import JsonResponse
 from django.utils import timezone
 from ninja.errors import HttpError
 from ninja.utils import check_csrf
@@ -15,7 +18,9 @@ from registry_app.keyring import MAX_KEY, hash_key
 from registry_app.models import ApiKey
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LAST_USED_EVERY = timedelta(minutes=1)
@@ -50,6 +55,24 @@ class Requires:
         if self.permission and not request.user.has_perm(self.permission):
             raise HttpError(403, f"You lack the permission {self.permission}.")
         return Actor.of_request(request, "api")
+
+
+def for_readers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Open a view (the API's description) to sessions and to keys with the scope read; a browser is sent to sign in."""
+    allowed = Requires("read")
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            if allowed(request) is not None:
+                return view(request, *args, **kwargs)
+        except HttpError as error:
+            return JsonResponse({"detail": str(error)}, status=error.status_code)
+        if request.accepts("text/html") and "html" in request.headers.get("Accept", ""):
+            return redirect_to_login(request.get_full_path())
+        return JsonResponse({"detail": "Sign in, or send an API key with the scope read."}, status=401)
+
+    return guarded
 
 
 def key_of(request: HttpRequest) -> str:

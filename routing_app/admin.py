@@ -1,15 +1,17 @@
-"""Pools with their allowlists (the draft); revisions and dispatch records to read."""
+"""Pools with their allowlists (the draft); graphs; revisions and dispatch records to read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.utils.html import format_html
 
 from contract.routing_document import url_problem
-from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin
+from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin, shown_json
+from routing_app.graph_admin import GraphRecordAdmin
 from routing_app.models import AllowlistEntry, DispatchRecord, DrillReport, Pool, RoutingRevision
 
 if TYPE_CHECKING:
@@ -20,7 +22,20 @@ else:
     TabularInline = admin.TabularInline  # generic for the type checker alone
 
 
+__all__ = ["DispatchRecordAdmin", "DrillReportAdmin", "GraphRecordAdmin", "PoolAdmin", "RoutingRevisionAdmin"]
+
+
 class PoolForm(ModelForm):
+    class Meta:
+        labels: ClassVar = {
+            "base_urls": "Base URLs",
+            "secret_env": "Secret's variable",
+            "connect_timeout_s": "Connect timeout, s",
+            "idle_timeout_s": "Idle timeout, s",
+            "total_timeout_s": "Total timeout, s",
+        }
+        widgets: ClassVar = {"base_urls": forms.TextInput(attrs={"class": "vLargeTextField"})}
+
     def clean_base_urls(self) -> list[str]:
         """Django's own message of an array says only which item is wrong; ours says why."""
         urls: list[str] = self.cleaned_data["base_urls"]
@@ -38,6 +53,7 @@ class AllowlistInline(TabularInline):
 @admin.register(Pool)
 class PoolAdmin(ActingAdmin):
     form = PoolForm
+    change_form_template = "admin/routing_draft_form.html"
     list_display = ("slug", "position", "enabled", "base_urls", "secret_env", "concurrency", "queue")
     list_filter = ("enabled",)
     search_fields = ("slug",)
@@ -56,8 +72,19 @@ class PoolAdmin(ActingAdmin):
 
 @admin.register(RoutingRevision)
 class RoutingRevisionAdmin(ReadOnlyAdmin):
-    list_display = ("version", "digest", "author_name", "reason", "published_at", "rollback_of")
+    list_display = ("version", "short_digest", "author_name", "reason", "published_at", "rollback_of")
     search_fields = ("reason", "author_name", "digest")
+    fields = (
+        "version", "digest", "reason", "author_name", "published_at", "base_version", "rollback_of", "shown_document",
+    )  # fmt: skip
+
+    @admin.display(description="digest", ordering="digest")
+    def short_digest(self, revision: RoutingRevision) -> str:
+        return format_html('<code title="{}">{}</code>', revision.digest, revision.digest[:8])
+
+    @admin.display(description="Document")
+    def shown_document(self, revision: RoutingRevision) -> str:
+        return shown_json(revision.document)
 
 
 @admin.register(DispatchRecord)

@@ -15,7 +15,7 @@ from pydantic import Field
 from contract.routing_document import canonical_bytes
 from registry_app.api import Strict
 from registry_app.auth import Requires
-from routing_app import selectors
+from routing_app import drift_metrics, selectors
 from routing_app.models import Pool, RoutingRevision
 from routing_app.probes import probe_pools
 from routing_app.services import draft, publish
@@ -87,7 +87,7 @@ def list_pools(request: HttpRequest) -> dict[str, Any]:
     return {"items": [_pool(pool) for pool in Pool.objects.prefetch_related("allowlist")]}
 
 
-@router.get("/pools/{slug}", auth=READ)
+@router.get("/pools/{slug}", auth=READ, summary="One pool of the draft, with an ETag for If-Match")
 def get_pool(request: HttpRequest, slug: Slug, response: HttpResponse) -> dict[str, Any]:
     return _tagged(_pool(Pool.objects.get(pk=slug.upper())), response)
 
@@ -118,7 +118,10 @@ def patch_pool(
 
 
 @router.delete(
-    "/pools/{slug}", auth=Requires("routing:write", "routing_app.delete_pool"), response={204: None}
+    "/pools/{slug}",
+    auth=Requires("routing:write", "routing_app.delete_pool"),
+    response={204: None},
+    summary="Take a pool and its allowlist out of the draft",
 )
 def delete_pool(request: HttpRequest, slug: Slug, if_match: IfMatch = "") -> Any:
     _check_match(slug, if_match)
@@ -177,7 +180,12 @@ def post_resolve(request: HttpRequest, body: ResolveIn) -> Any:
     return Status(200, {"base_version": draft.base_version()})
 
 
-@router.post("/publish", auth=PUBLISH, response={200: PublishedOut, 409: dict, 422: dict})
+@router.post(
+    "/publish",
+    auth=PUBLISH,
+    response={200: PublishedOut, 409: dict, 422: dict},
+    summary="Make the draft live as the next revision",
+)
 def post_publish(request: HttpRequest, body: PublishIn) -> Any:
     try:
         revision = publish.publish_routing(
@@ -221,6 +229,12 @@ def get_revision(request: HttpRequest, version: Version) -> dict[str, Any]:
 @router.get("/drift", auth=READ, summary="Where code, records, draft, live routing and pools disagree")
 def get_drift(request: HttpRequest) -> dict[str, Any]:
     return {"items": [{**asdict(item), "remedy": item.remedy} for item in selectors.current_drift()]}
+
+
+@router.get("/metrics", auth=READ, summary="Drift by kind, for Prometheus")
+def get_metrics(request: HttpRequest) -> HttpResponse:
+    text = drift_metrics.render(selectors.current_drift(), publish.live_version())
+    return HttpResponse(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.get("/explain", auth=READ, summary="Each step of a decision, for any revision or the draft")

@@ -92,6 +92,7 @@ def test_a_real_langgraph_server_takes_it_and_runs_a_graph_of_each_pool(tmp_path
             assert found == {spec.assistant_id for spec in GRAPHS}
             for pool in POOLS:
                 answer = client.runs.wait(None, f"probe_{pool.lower()}", input={"x": 1})
+                assert isinstance(answer, dict)
                 assert answer["x"] == 2
     finally:
         server.stop()

@@ -130,6 +130,53 @@ def test_malformed_and_huge_bodies_are_refused(keyed: Keyed, body: bytes) -> Non
 
 
 @pytest.mark.parametrize(
+    ("body", "position"),
+    [
+        (b'{"reason": "x",\n "base_version": }', "line 2, column 18"),
+        (b"", ""),
+        (b'{"reason": "\xff"}', "byte 12"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_its_position(keyed: Keyed, body: bytes, position: str) -> None:
+    answer = keyed().post("/api/routing/publish", body, content_type=JSON)
+    assert answer.status_code == (400 if position else 422)
+    assert position in answer.json()["detail"]
+    assert answer.json()["field"]
+
+
+def test_the_description_tells_ids_summaries_and_refusals(keyed: Keyed, client: Client) -> None:
+    schema = keyed("read").get("/api/openapi.json").json()
+    operations = [item for path in schema["paths"].values() for item in path.values()]
+    ids = [item["operationId"] for item in operations]
+    assert len(set(ids)) == len(ids)
+    assert {"routing_post_publish", "registry_list_graphs"} <= set(ids)
+    for item in operations:
+        assert {"401", "403"} <= set(item["responses"]), item["operationId"]
+        if "requestBody" in item:
+            assert {"400", "422"} <= set(item["responses"]), item["operationId"]
+    ours = [item for item in operations if item["operationId"].startswith(("routing_", "registry_"))]
+    made_up = [
+        item["operationId"]
+        for item in ours
+        if item["summary"] == item["operationId"].partition("_")[2].replace("_", " ").title()
+    ]
+    assert made_up == []
+
+
+@pytest.mark.parametrize("path", ["/api/docs", "/api/openapi.json"])
+def test_the_description_needs_a_session_or_a_key(
+    keyed: Keyed, client: Client, member: Callable[[str], Client], path: str
+) -> None:
+    assert client.get(path).status_code == 401
+    asked = client.get(path, headers={"accept": "text/html,*/*"})
+    assert (asked.status_code, asked["Location"]) == (302, f"/login/?next={path}")
+    assert keyed("runs").get(path).status_code == 403
+    assert keyed("read").get(path).status_code == 200
+    assert member("viewer").get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
     "query", ["assistant_id=%00", "version=0x1", "version=-1", "path=%00", "path=" + "a" * 3_000]
 )
 def test_explain_answers_any_query(keyed: Keyed, query: str) -> None:

@@ -86,6 +86,14 @@ def test_edits_made_before_a_roll_back_wait_for_a_decision() -> None:
     draft.save_pool(slug="EMAIL", changes={"concurrency": 8}, actor=ACTOR)
     publish.rollback(actor=ACTOR, reason="back", version=1)
     assert draft.base_version() == 2
+    publish.resolve_draft(actor=ACTOR, decision="keep", live_version=3)
+    entry = AuditEntry.objects.filter(model="routing_app_routingdraft").latest("id")
+    assert (entry.actor, entry.reason, entry.before, entry.after) == (
+        "command:test",
+        "draft: keep",
+        {"id": 1, "base_version": 2},
+        {"id": 1, "base_version": 3},
+    )
     publish.resolve_draft(actor=ACTOR, decision="discard", live_version=3)
     assert draft.base_version() == 3
     assert not publish.pending_changes()
