@@ -74,6 +74,21 @@ async def eventually_async(look: Callable[[], Awaitable[Any]], *, within: float 
     return answer
 
 
+def whole_tree(platform: Platform, any_id: str, *, pools: int = 1) -> Any:
+    """The tree of an action once its pools' runs are in it and nothing is missing."""
+
+    def look() -> Any:
+        answer = api.get(f"/api/traces/{any_id}/tree")
+        if answer.status_code != 200:
+            return None
+        tree = answer.json()
+        there = sum(node["kind"] == "pool" for node in tree["nodes"])
+        return tree if tree["state"] == "complete" and there >= pools else None
+
+    with platform.api() as api:
+        return eventually(look, within=60)
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
