@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from feedback_app.models import Delivery, Feedback
-from feedback_app.store import ECHO_MARK
+from feedback_app.store import ECHO_HEADER, ECHO_MARK
 
 if TYPE_CHECKING:
     from langsmith import Client
@@ -83,18 +83,26 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\x00", "")[:2000]
 
 
+def open_client() -> Client:
+    """A client of the endpoint in use whose every call says that it carries a copy."""
+    from langsmith import Client
+
+    return Client(
+        api_url=settings.LANGSMITH_ENDPOINT,
+        api_key=settings.LANGSMITH_API_KEY,
+        timeout_ms=_TIMEOUT_MS,
+        auto_batch_tracing=False,
+        headers={ECHO_HEADER: "1"},
+    )
+
+
 def _send(feedback: Feedback) -> None:
-    from langsmith import Client, utils
+    from langsmith import utils
 
     with warnings.catch_warnings():
         # Feedback may precede its run, so no session id can be known; the client only warns of that.
         warnings.simplefilter("ignore")
-        client = Client(
-            api_url=settings.LANGSMITH_ENDPOINT,
-            api_key=settings.LANGSMITH_API_KEY,
-            timeout_ms=_TIMEOUT_MS,
-            auto_batch_tracing=False,
-        )
+        client = open_client()
         try:
             if feedback.retracted_at is not None:
                 client.delete_feedback(feedback.pk)

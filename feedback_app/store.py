@@ -23,6 +23,8 @@ FeedbackSource = Literal["human", "model", "outcome", "api"]
 SOURCES: tuple[FeedbackSource, ...] = ("human", "model", "outcome", "api")
 #: Metadata of the source that marks a copy sent by `feedback_app.deliver`.
 ECHO_MARK = "agentic_delivery"
+#: Header of every delivery, since an edit and a removal carry no metadata to mark.
+ECHO_HEADER = "x-agentic-feedback-delivery"
 KEY_MAX = 180
 #: The JSON escape of NUL, not the text of one: jsonb refuses it.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")

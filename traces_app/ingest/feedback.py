@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from feedback_app.store import FeedbackError, FeedbackRecord, record_from_langsmith
+from feedback_app.store import (
+    ECHO_HEADER,
+    ECHO_MARK,
+    FeedbackError,
+    FeedbackRecord,
+    record_from_langsmith,
+)
 from traces_app.ingest.decode_langsmith import quarantine
 from traces_app.ingest.http import Answer, RefusedError, Request, json_object
 from traces_app.ingest.langsmith_reads import digits
@@ -57,6 +63,8 @@ class FeedbackDoor:
     async def update(self, request: Request) -> Answer:
         """`PATCH /feedback/{id}`."""
         row = await self._find(request)
+        if _is_echo(request, row):
+            return Answer.json(_json(row))
         held = {**_json(row), "modified_at": datetime.now(UTC).isoformat()}
         return await self._store(request, lambda body: {**held, **body, "id": held["id"]})
 
@@ -86,6 +94,8 @@ class FeedbackDoor:
 
     async def delete(self, request: Request) -> Answer:
         """`DELETE /feedback/{id}`: retracted, its history stays."""
+        if _is_echo(request, await self._find(request)):
+            return Answer.json({"message": "kept: this row is the source of what was delivered"})
         row = await self._fetch(request, _RETRACT)
         if row is None:
             raise RefusedError(404, "feedback not found")
@@ -127,6 +137,11 @@ class FeedbackDoor:
             return cur.fetchone()
 
         return await self._ingest.reads.run(read)
+
+
+def _is_echo(request: Request, row: Any) -> bool:
+    """Whether a delivery came back to the row it was made from; a copy from elsewhere carries the mark."""
+    return ECHO_HEADER in request.headers and ECHO_MARK not in (row[9] or {})
 
 
 def _json(row: Any) -> dict[str, Any]:
