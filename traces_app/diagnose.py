@@ -19,7 +19,7 @@ from traces_app.rows import DispatchRow, RunRow
 from traces_app.tree import Finding, Kind, NodeStatus, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from traces_app.links import Forest
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FLUSH_GRACE = timedelta(seconds=20)
 #: Clocks of one site agree within this; more is skew.
 CLOCK_TOLERANCE = timedelta(seconds=1)
+_CALLER_LEFT = 499
 _SANE_FROM = datetime(2015, 1, 1, tzinfo=UTC)
 _SANE_TO = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -40,11 +41,8 @@ class Scene:
     statuses: Mapping[str, NodeStatus]
     now: datetime
 
-    def hops(self) -> Iterator[tuple[str, DispatchRow]]:
-        for node_id in self.forest.order:
-            hop = self.forest.hop(node_id)
-            if hop is not None:
-                yield node_id, hop
+    def hops(self) -> Iterable[tuple[str, DispatchRow]]:
+        return self.forest.hops.items()
 
     def calls(self) -> Iterator[tuple[str, DispatchRow, RunRow]]:
         """(pool root's node id, its hop, the root run)."""
@@ -133,10 +131,10 @@ def two_traces(scene: Scene) -> Iterator[Found]:
 def bypass(scene: Scene) -> Iterator[Found]:
     """A worker ran something that no dispatch record knows."""
     for node_id in scene.forest.order:
-        run = scene.forest.run(node_id)
-        if run is None or scene.kinds[node_id] != "pool" or node_id in scene.forest.hop_of:
+        if scene.kinds[node_id] != "pool" or node_id in scene.forest.hop_of:
             continue
-        if run.dispatch_id or not settled(run.end, scene.now):
+        run = scene.forest.run(node_id)
+        if run is None or run.dispatch_id or not settled(run.end, scene.now):
             continue
         pool = run.pool or "A worker"
         parent = scene.forest.run(scene.forest.parents[node_id])
@@ -268,7 +266,9 @@ def _repeats(scene: Scene, group: list[tuple[str, DispatchRow]]) -> Iterator[Fou
     for (first_id, first), (again_id, again) in pairwise(group):
         started = bool(first.run_id) or first_id in scene.forest.pool_roots
         same_run = bool(first.run_id) and first.run_id == again.run_id
-        retried = first.failed and again.received_at >= (first.ended_at or first.received_at)
+        # A caller that gave up asks again before the dispatcher has noticed that it left.
+        slack = CLOCK_TOLERANCE if first.status == _CALLER_LEFT else timedelta(0)
+        retried = first.failed and again.received_at >= (first.ended_at or first.received_at) - slack
         if not (same_run or (started and retried)):
             continue
         yield (
@@ -291,9 +291,10 @@ def _repeats(scene: Scene, group: list[tuple[str, DispatchRow]]) -> Iterator[Fou
 def exit_before_flush(scene: Scene) -> Iterator[Found]:
     """Something started and never said that it ended, or was named and never sent a span."""
     for node_id in scene.forest.order:
-        run = scene.forest.run(node_id)
-        above = scene.forest.parents[node_id]
-        if run is None or scene.statuses[node_id] != "stalled":
+        if scene.statuses[node_id] != "stalled":
+            continue
+        run, above = scene.forest.run(node_id), scene.forest.parents[node_id]
+        if run is None:
             continue
         if above and scene.statuses[above] == "stalled" and scene.forest.run(above):
             continue  # the topmost one tells it for those below
@@ -337,6 +338,7 @@ def clock_skew(scene: Scene) -> Iterator[Found]:
                 node_id,
                 _skew(hop.pool, f"{abs(offset) / 1000:.3g} s {'behind' if offset > 0 else 'ahead of'}", run),
             )
+    yield from _skewed_callers(scene)
     for node_id in scene.forest.order:
         own = scene.forest.run(node_id)
         if own is None or node_id in scene.forest.hop_of:
@@ -350,6 +352,28 @@ def clock_skew(scene: Scene) -> Iterator[Found]:
                 node_id,
                 _skew(_run_source(own), f"{seconds:.3g} s back between start and end, off from", own),
             )
+
+
+def _skewed_callers(scene: Scene) -> Iterator[Found]:
+    """Callers that, by their own clock, began after their call arrived or were over before it did."""
+    told = set()
+    for hop_id, hop in scene.hops():
+        caller, caller_id = scene.caller_of(hop_id), scene.forest.parents[hop_id]
+        if caller is None or caller_id is None or caller_id in told or scene.kinds[caller_id] != "caller":
+            continue
+        ahead = _seconds_over(hop.received_at, caller.start)
+        behind = _seconds_over(caller.end, hop.received_at) if hop.spans_the_run else 0.0
+        if ahead or behind:
+            told.add(caller_id)
+            how = f"{ahead or behind:.3g} s or more {'ahead of' if ahead else 'behind'}"
+            yield caller_id, _skew(_run_source(caller), how, caller)
+
+
+def _seconds_over(earlier: datetime | None, later: datetime | None) -> float:
+    """Seconds between the two when they are more than clocks may disagree by, 0 otherwise."""
+    if earlier is None or later is None or is_absurd(earlier) or is_absurd(later):
+        return 0.0
+    return (later - earlier).total_seconds() if later - earlier > CLOCK_TOLERANCE else 0.0
 
 
 def _skew(source: str, how: str, run: RunRow) -> Finding:

@@ -36,6 +36,9 @@ class Forest:
     """Items by node id, each with at most one parent, and what linking noticed on the way."""
 
     items: dict[str, Item] = field(default_factory=dict)
+    #: The items again, by what they are; hops in display order.
+    runs: dict[str, RunRow] = field(default_factory=dict)
+    hops: dict[str, DispatchRow] = field(default_factory=dict)
     parents: dict[str, str | None] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     roots: list[str] = field(default_factory=list)
@@ -50,12 +53,10 @@ class Forest:
     conflicts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def run(self, node_id: str | None) -> RunRow | None:
-        item = self.items.get(node_id) if node_id else None
-        return item if isinstance(item, RunRow) else None
+        return self.runs.get(node_id) if node_id else None
 
     def hop(self, node_id: str | None) -> DispatchRow | None:
-        item = self.items.get(node_id) if node_id else None
-        return item if isinstance(item, DispatchRow) else None
+        return self.hops.get(node_id) if node_id else None
 
 
 def link(runs: Iterable[RunRow], dispatches: Iterable[DispatchRow]) -> Forest:
@@ -73,12 +74,12 @@ def link(runs: Iterable[RunRow], dispatches: Iterable[DispatchRow]) -> Forest:
 
 def _collect(forest: Forest, runs: Iterable[RunRow], dispatches: Iterable[DispatchRow]) -> None:
     for run in runs:
-        known = forest.items.get(run.run_id)
-        if not isinstance(known, RunRow):
-            forest.items[run.run_id] = run
-        elif known != run:
-            forest.items[run.run_id] = max(known, run, key=_weight)
-            if (known.trace_id, known.name) != (run.trace_id, run.name):
+        known = forest.runs.get(run.run_id)
+        if known is None:
+            forest.runs[run.run_id] = run
+        elif known is not run and known != run:
+            forest.runs[run.run_id] = max(known, run, key=_weight)
+            if run.source == known.source and _identity(known) != _identity(run):
                 claims = {f"{one.name or 'run'} in trace {one.trace_id}" for one in (known, run)}
                 claims.update(forest.conflicts.get(run.run_id, ()))
                 forest.conflicts[run.run_id] = tuple(sorted(claims))
@@ -86,9 +87,12 @@ def _collect(forest: Forest, runs: Iterable[RunRow], dispatches: Iterable[Dispat
     for record in dispatches:
         known_hop = hops.get(record.id)
         hops[record.id] = record if known_hop is None else max(known_hop, record, key=_hop_weight)
-    for record_id, record in hops.items():
-        node_id = record_id if record_id not in forest.items else f"dispatch:{record_id}"
-        forest.items[node_id] = record
+    forest.hops = {(one if one not in forest.runs else f"dispatch:{one}"): hop for one, hop in hops.items()}
+    forest.items = {**forest.runs, **forest.hops}
+
+
+def _identity(run: RunRow) -> tuple[str, str, datetime | None]:
+    return run.trace_id, run.name, run.start
 
 
 def _weight(run: RunRow) -> tuple[bool, bool, bool, str]:
@@ -324,6 +328,9 @@ def _arrange(forest: Forest) -> None:
         node_id = stack.pop()
         forest.order.append(node_id)
         stack.extend(reversed(forest.children.get(node_id, ())))
+    if forest.hops:
+        place = {node_id: at for at, node_id in enumerate(forest.order)}
+        forest.hops = dict(sorted(forest.hops.items(), key=lambda hop: place[hop[0]]))
 
 
 def _arrival_keys(forest: Forest) -> dict[str, tuple[datetime, str]]:

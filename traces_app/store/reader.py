@@ -120,7 +120,22 @@ def _merged(parts: Iterable[RunPart]) -> list[RunPart]:
     by_run: dict[bytes, list[RunPart]] = defaultdict(list)
     for part in parts:
         by_run[part.run_id].append(part)
-    return [merge_parts(of_run) for of_run in by_run.values()]
+    return [merge_parts(copy) for of_run in by_run.values() for copy in _copies(of_run)]
+
+
+def _copies(parts: list[RunPart]) -> list[list[RunPart]]:
+    """The parts of one run id, apart when it was begun more than once: in another trace, name or instant.
+
+    A patch says not which of them it means, so it goes to those of its trace.
+    """
+    begun: dict[tuple[bytes, str, int | None], list[RunPart]] = defaultdict(list)
+    for part in parts:
+        if part.kind == Kind.POST:
+            begun[part.trace_id, part.name, part.start].append(part)
+    if len(begun) < 2:
+        return [parts]
+    rest = [part for part in parts if part.kind != Kind.POST]
+    return [[*posts, *(one for one in rest if one.trace_id == trace)] for (trace, *_), posts in begun.items()]
 
 
 def run_row(run: RunPart) -> RunRow:
