@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ class CompiledGraph:
     def assistant_id(self) -> str:
         return self.spec.assistant_id
 
-    @property
+    @cached_property
     def uuid(self) -> str:
         return assistant_uuid(self.spec.assistant_id)
 

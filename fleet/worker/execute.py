@@ -29,8 +29,7 @@ async def execute(
     try:
         async with slots, limit:
             with _adopted(run):
-                body, state = await _drive(run, graph, pool, resume)
-        return Outcome(status="success", body=body, state=state)
+                return await _drive(run, graph, pool, resume)
     except asyncio.CancelledError:
         if run.cancel_action is None:
             raise
@@ -65,15 +64,17 @@ def _adopted(run: LiveRun) -> AbstractContextManager[Any]:
     return tracing_context(parent={"langsmith-trace": carried.langsmith_trace, "baggage": carried.baggage})
 
 
-async def _drive(run: LiveRun, graph: Any, pool: str, resume: bool) -> tuple[bytes, dict[str, Any]]:
+async def _drive(run: LiveRun, graph: Any, pool: str, resume: bool) -> Outcome:
     config = _config(run, pool)
     options = _options(run)
     source = None if resume else _source(run)
-    if not run.streams:
+    if not run.streams and not _checkpointed(run):
         values = await graph.ainvoke(source, config, **options)
-        return dumps(values), values if isinstance(values, dict) else {}
-    run.emit("metadata", {"run_id": run.run_id, "attempt": run.attempt})
+        return _succeeded(values)
+    if run.streams:
+        run.emit("metadata", {"run_id": run.run_id, "attempt": run.attempt})
     last: Any = None
+    checkpoint: dict[str, Any] = {}
     interrupts: list[Any] = []
     async with aclosing(_events(run, graph, source, config, options)) as events:
         async for event, data in events:
@@ -81,19 +82,32 @@ async def _drive(run: LiveRun, graph: Any, pool: str, resume: bool) -> tuple[byt
                 last = data
             elif event == "\0interrupt":
                 interrupts.extend(data)
+            elif event == "\0checkpoint":
+                checkpoint = data
             else:
                 run.emit(event, data)
-    values = last if isinstance(last, dict) else {}
-    state = {**values, "__interrupt__": interrupts} if interrupts else values
-    return dumps(state), state
+    if interrupts:
+        return _succeeded({**(last if isinstance(last, dict) else {}), "__interrupt__": interrupts})
+    ended = bool(checkpoint) and not checkpoint["next"]
+    return _succeeded({} if last is None else last, checkpoint["values"] if ended else None)
+
+
+def _succeeded(values: Any, final: Any = None) -> Outcome:
+    state = values if isinstance(values, dict) else {}
+    return Outcome(status="success", body=dumps(values), state=state, final=final)
+
+
+def _checkpointed(run: LiveRun) -> bool:
+    return run.threaded and run.entry.spec.resumable
 
 
 async def _events(
     run: LiveRun, graph: Any, source: Any, config: dict[str, Any], options: dict[str, Any]
 ) -> AsyncGenerator[tuple[str, Any]]:
-    """Yield the run's public events, and `\\0values` / `\\0interrupt` for the bookkeeping."""
-    wanted = set(run.payload.stream_modes)
-    modes = list((wanted - {"events", "messages-tuple"}) | {"values", "updates"})
+    """Yield the run's public events, and `\\0values`, `\\0interrupt`, `\\0checkpoint` for the bookkeeping."""
+    wanted = set(run.payload.stream_modes) if run.streams else set()
+    own = {"values", "updates", "checkpoints"} if _checkpointed(run) else {"values", "updates"}
+    modes = list((wanted - {"events", "messages-tuple"}) | own)
     if "messages-tuple" in wanted and "messages" not in modes:
         modes.append("messages")
     messages = MessageEvents(tuples="messages-tuple" in wanted)
@@ -121,6 +135,8 @@ def _public(
     events: list[tuple[str, Any]] = []
     if mode == "values" and not suffix:
         events.append(("\0values", data))
+    if mode == "checkpoints" and not suffix:
+        events.append(("\0checkpoint", data))
     interrupt = mode == "updates" and isinstance(data, dict) and data.get("__interrupt__")
     if interrupt and not suffix:
         events.append(("\0interrupt", interrupt))
@@ -177,7 +193,7 @@ def _options(run: LiveRun) -> dict[str, Any]:
         options["interrupt_before"] = payload.interrupt_before
     if payload.interrupt_after is not None:
         options["interrupt_after"] = payload.interrupt_after
-    if run.threaded and run.entry.spec.resumable:
+    if _checkpointed(run):
         options["durability"] = payload.durability
     return options
 

@@ -38,6 +38,8 @@ class Outcome:
     body: bytes
     error: dict[str, str] | None = None
     state: dict[str, Any] | None = None
+    #: Every channel of a checkpointed graph that ran to its end; None when only the checkpoint can tell.
+    final: Any = None
 
 
 class Listener:

@@ -66,7 +66,7 @@ async def _start(request: Request, *, streams: bool) -> tuple[LiveRun, str]:
     thread_id = thread_id_of(request)
     payload, raw = await _parsed(request)
     run = await threads_of(request).start(
-        thread_id, payload, raw, read_facts(request.headers), streams=streams
+        thread_id, payload, raw, read_facts(dict(request.headers.items())), streams=streams
     )
     return run, f"/threads/{thread_id}/runs/{run.run_id}"
 
@@ -74,7 +74,9 @@ async def _start(request: Request, *, streams: bool) -> tuple[LiveRun, str]:
 async def create(request: Request) -> Response:
     thread_id = thread_id_of(request)
     payload, raw = await _parsed(request)
-    row = await threads_of(request).enqueue(thread_id, payload, raw, read_facts(request.headers))
+    row = await threads_of(request).enqueue(
+        thread_id, payload, raw, read_facts(dict(request.headers.items()))
+    )
     return json_answer(
         run_json(request, row), headers={"content-location": f"/threads/{thread_id}/runs/{row['run_id']}"}
     )
@@ -106,7 +108,9 @@ async def _enqueue_stateless(request: Request, payload: RunPayload, raw: dict[st
     service_of(request).graph_for(payload.assistant_id)
     thread_id = new_id()
     await runs.store.create_thread(thread_id, {}, keep=False)
-    return await runs.enqueue(thread_id, payload, raw, read_facts(request.headers), temporary=True)
+    return await runs.enqueue(
+        thread_id, payload, raw, read_facts(dict(request.headers.items())), temporary=True
+    )
 
 
 async def list_runs(request: Request) -> Response:

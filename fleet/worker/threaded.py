@@ -241,6 +241,8 @@ class ThreadedRuns:
         """Return the thread's values, its open interrupts, and whether it waits to go on."""
         if not run.entry.spec.resumable:
             return (outcome.state if outcome.status == "success" else None), {}, False
+        if outcome.final is not None:
+            return outcome.final, {}, False
         snapshot = await self.graph(run.entry).aget_state(thread_config(run.thread_id))
         return snapshot.values, open_interrupts(snapshot), bool(snapshot.next)
 
