@@ -1,7 +1,35 @@
-"""A real ingest process to trace into."""
+"""A real ingest process to trace into, on the database Django reads."""
 
 from __future__ import annotations
 
-from tests.ingest.conftest import http, server, store_url
+from typing import TYPE_CHECKING
 
-__all__ = ("http", "server", "store_url")
+import pytest
+
+from tests.ingest.conftest import INGEST_KEY, PARTITIONED, Server, add_key, http, run_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ("http",)
+
+
+@pytest.fixture
+def store_url(database_url: str) -> Iterator[str]:
+    """The test's database with an empty trace store and one key that may ingest and read."""
+    empty = "TRUNCATE " + ", ".join(PARTITIONED)
+    run_sql(database_url, empty)
+    add_key(database_url, INGEST_KEY, "ingest read")
+    yield database_url
+    run_sql(database_url, empty)
+
+
+@pytest.fixture
+def server(store_url: str, data_dir: Path) -> Iterator[Server]:
+    """A running ingest process."""
+    one = Server(store_url, data_dir)
+    try:
+        yield one.start()
+    finally:
+        one.stop()
