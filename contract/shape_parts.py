@@ -82,3 +82,9 @@ def shape(title: str, schema: dict[str, object], *examples: dict[str, object]) -
 def fields(*required: str, **properties: dict[str, object]) -> dict[str, object]:
     """The fields of an input; any other is refused by name."""
     return {"properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def study(title: str, *examples: dict[str, object], **extra: dict[str, object]) -> dict[str, object]:
+    """What every study of a company takes: the company, texts one has already, and fields of its own."""
+    texts = {**LINES, "description": "pages, posts or notes about it; its website is read as well"}
+    return shape(title, fields("company", company=COMPANY, texts=texts, **extra), *examples)

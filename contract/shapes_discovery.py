@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract.shape_parts import NAME, fields, shape
+from contract.shape_parts import LINE, LINES, NAME, NORTHWIND, OFFER, PROFILE, RELAY, fields, shape, study
 
 DISCOVERY_SHAPES: dict[str, dict[str, object]] = {
     "gh_lead_research": shape(
@@ -15,5 +15,122 @@ DISCOVERY_SHAPES: dict[str, dict[str, object]] = {
         ),
         {"org": "pydantic"},
         {"org": "https://github.com/langchain-ai", "max_repos": 3, "max_people": 2},
+    ),
+    "company_enrichment": study(
+        "A company to learn more about",
+        {
+            "company": {"name": "Northwind Robotics"},
+            "texts": [
+                "Northwind Robotics was founded in 2016 and is headquartered in Lyon. 140 people build its platform for "
+                "warehouse automation. Retailers in nine countries are customers."
+            ],
+        },
+        {"company": {"name": "Mystery Ltd"}},
+    ),
+    "company_problems": study(
+        "A company, and the offer its difficulties may be matched with",
+        {
+            "company": NORTHWIND,
+            "texts": [
+                "Our pickers still plan their routes by hand in spreadsheets. Delays in peak season are our worst problem."
+            ],
+            "offer": RELAY,
+        },
+        {"company": {"name": "Mystery Ltd"}},
+        offer=OFFER,
+    ),
+    "product_intel": study(
+        "A company whose product is to be understood",
+        {
+            "company": NORTHWIND,
+            "texts": ["The platform plans picks and tracks every tote. It connects to SAP and Shopify."],
+        },
+        {"company": {"name": "Mystery Ltd"}},
+    ),
+    "pricing": study(
+        "A company whose prices are to be found",
+        {
+            "company": {"name": "Northwind Robotics"},
+            "texts": [
+                "Starter costs €49 per month. Business costs €199 per month. For more than ten warehouses contact sales."
+            ],
+        },
+        {"company": {"name": "Mystery Ltd"}},
+    ),
+    "gtm": study(
+        "A company whose way to market is to be read",
+        {
+            "company": {"name": "Northwind Robotics"},
+            "texts": ["Book a demo with our sales team. Trusted by 40 retailers. Read the case studies."],
+        },
+        {"company": {"name": "Mystery Ltd"}},
+    ),
+    "positioning": study(
+        "A company whose positioning is to be read",
+        {
+            "company": {"name": "Northwind Robotics"},
+            "texts": [
+                "Northwind is a platform for warehouse automation. It helps retailers pick orders within minutes. Unlike "
+                "conveyor systems it needs no building work."
+            ],
+        },
+        {"company": {"name": "Mystery Ltd"}},
+    ),
+    "deep_icp": study(
+        "A company, its product, and texts about the customers it has",
+        {
+            "company": {"name": "Relay Labs"},
+            "product": "Relay",
+            "texts": [
+                "Northwind is a logistics company with 140 employees. The head of sales bought Relay after the team "
+                "doubled and leads were lost in spreadsheets.",
+                "Fjord Freight, logistics, 90 people. Their VP Sales was tired of manual research.",
+            ],
+        },
+        product=NAME,
+    ),
+    "consultancies_enrich": study(
+        "A consultancy, and the offer it may sell beside",
+        {
+            "company": {"name": "Tidewater Advisory"},
+            "texts": [
+                "Tidewater advises banks and retailers on data strategy. We build data platforms on AWS with our clients. "
+                "We are a certified partner of Salesforce."
+            ],
+            "offer": RELAY,
+        },
+        {"company": {"name": "Mystery Ltd"}},
+        offer=OFFER,
+    ),
+    "company_discovery": shape(
+        "The profile of the companies looked for",
+        fields("profile", profile=PROFILE, like={**LINES, "description": "names of companies that fit"}),
+        {
+            "profile": {
+                "industries": ["warehouse automation"],
+                "countries": ["France"],
+                "keywords": ["robots", "API"],
+            }
+        },
+        {"profile": {"industries": ["freight software"]}, "like": ["Northwind Robotics"]},
+    ),
+    "consultancies_discovery": shape(
+        "A field, and where",
+        fields("field", field=NAME, region=LINE),
+        {"field": "data engineering for retailers", "region": "Netherlands"},
+    ),
+    "youtube_discovery": shape(
+        "A topic that people talk about",
+        fields("topic", topic=NAME, industry=LINE),
+        {"topic": "LLM agents in warehouses", "industry": "logistics"},
+    ),
+    "ashby_discovery": shape(
+        "Companies, and what they may be hiring for",
+        fields(
+            "companies",
+            companies={"type": "array", "items": NAME, "minItems": 1, "maxItems": 4},
+            keywords={**LINES, "description": "words in the titles of the jobs looked for"},
+        ),
+        {"companies": ["Northwind Robotics"], "keywords": ["machine learning", "data engineer"]},
     ),
 }

@@ -88,7 +88,7 @@ def _handler(service: Loopback) -> type[BaseHTTPRequestHandler]:
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No model, no key, and GitHub at a closed port: what a machine without network has."""
+    """No model, no key, and every source at a closed port: what a machine without network has."""
     for name in (
         "LLM_MODEL",
         "LLM_BASE_URL",
@@ -96,9 +96,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "LLM_API_KEY_FILE",
         "OPENAI_API_KEY",
         "GITHUB_TOKEN",
+        "BRAVE_API_KEY",
+        "YOUTUBE_API_KEY",
     ):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GITHUB_API_URL", "http://127.0.0.1:9")
+    for name in ("GITHUB_API_URL", "BRAVE_API_URL", "YOUTUBE_API_URL", "ASHBY_API_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
 
 
 def completion(content: str, *, prompt_tokens: int = 100, completion_tokens: int = 20) -> dict[str, Any]:

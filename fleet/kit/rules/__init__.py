@@ -15,7 +15,18 @@ def rule_for(task: str) -> Rule | None:
 
 @lru_cache(maxsize=1)
 def _rules() -> Mapping[str, Rule]:
-    from fleet.kit.rules import companies, github, labels, leads, letters, openings, replies, texts
+    from fleet.kit.rules import (
+        companies,
+        github,
+        hunts,
+        labels,
+        leads,
+        letters,
+        openings,
+        replies,
+        studies,
+        texts,
+    )
 
-    rooms = (letters, openings, companies, github, labels, replies, leads, texts)
+    rooms = (letters, openings, companies, github, hunts, labels, replies, leads, studies, texts)
     return {task: rule for room in rooms for task, rule in room.RULES.items()}
