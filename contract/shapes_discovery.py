@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from contract.shape_parts import LINE, LINES, NAME, NORTHWIND, OFFER, PROFILE, RELAY, fields, shape, study
+from contract.shape_parts import (
+    COMPANY,
+    CONTACT,
+    LINE,
+    LINES,
+    MAYA,
+    NAME,
+    NORTHWIND,
+    OFFER,
+    PROFILE,
+    RELAY,
+    fields,
+    record,
+    shape,
+    study,
+)
 
 DISCOVERY_SHAPES: dict[str, dict[str, object]] = {
     "gh_lead_research": shape(
@@ -132,5 +147,79 @@ DISCOVERY_SHAPES: dict[str, dict[str, object]] = {
             keywords={**LINES, "description": "words in the titles of the jobs looked for"},
         ),
         {"companies": ["Northwind Robotics"], "keywords": ["machine learning", "data engineer"]},
+    ),
+    "contact_discovery": study(
+        "A company whose people are to be found",
+        {
+            "company": {"name": "Northwind Robotics"},
+            "texts": [
+                "Our team: Maya Laurent, Head of Operations. Tomas Vik, Director of Engineering. Write to "
+                "maya.laurent@northwind.example."
+            ],
+            "roles": ["Head of Operations"],
+        },
+        {"company": {"name": "Mystery Ltd"}, "roles": ["CEO"]},
+        roles={**LINES, "description": "the roles looked for"},
+    ),
+    "contact_enrich": shape(
+        "A person to learn more about",
+        fields(
+            "contact",
+            contact=record(("name",), name=NAME, role=LINE, email=LINE, github=LINE),
+            company=COMPANY,
+            texts=LINES,
+        ),
+        {
+            "contact": MAYA,
+            "company": {"name": "Northwind Robotics", "website": "northwind.example"},
+            "texts": ["Maya Laurent of Northwind Robotics spoke in Lyon about picking without paper."],
+        },
+        {"contact": {"name": "Ada Byron"}},
+    ),
+    "find_decision_maker": shape(
+        "The people known at a company, and what they would decide about",
+        fields(
+            "people",
+            company=COMPANY,
+            people={"type": "array", "items": CONTACT, "maxItems": 50},
+            offer=OFFER,
+        ),
+        {
+            "company": NORTHWIND,
+            "people": [{"name": "Tomas Vik", "role": "Warehouse Planner"}, MAYA],
+            "offer": RELAY,
+        },
+        {"company": {"name": "Mystery Ltd"}, "people": []},
+    ),
+    "ashby_ingest": shape(
+        "A job board on Ashby",
+        fields(
+            "board",
+            board={**NAME, "description": "its name, or its address on jobs.ashbyhq.com"},
+            interest={**LINES, "description": "words in the titles of the jobs one is interested in"},
+        ),
+        {"board": "northwind-robotics-demo", "interest": ["data", "machine learning"]},
+    ),
+    "gh_patterns": shape(
+        "The GitHub organisation whose way of building is to be read",
+        fields("org", org={**NAME, "description": "its name, or its address on GitHub"}),
+        {"org": "pydantic"},
+    ),
+    "competitors_team": shape(
+        "A company, and the competitors that are known or texts that name them",
+        fields(
+            "company",
+            company=COMPANY,
+            competitors={"type": "array", "items": COMPANY, "maxItems": 12},
+            texts=LINES,
+        ),
+        {
+            "company": NORTHWIND,
+            "competitors": [
+                {"name": "Pickwise", "description": "Warehouse automation software trusted by 30 retailers."},
+                {"name": "Fjord Freight", "description": "Trucks between Oslo and Hamburg."},
+            ],
+        },
+        {"company": NORTHWIND, "texts": ["An alternative to Pickwise for small warehouses."]},
     ),
 }

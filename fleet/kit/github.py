@@ -102,6 +102,23 @@ async def person(github: Session, login: str) -> dict[str, Any]:
     }
 
 
+async def members(github: Session, login: str, limit: int) -> list[str]:
+    """Logins of the public members of an organisation."""
+    data = await github.get_json(f"/orgs/{quote(login, safe='')}/public_members", per_page=min(100, limit))
+    return [name for one in _array(data) if (name := clean(one.get("login"), 80))][:limit]
+
+
+async def top_level(github: Session, full_name: str) -> list[str]:
+    """Names of the files and folders at the top of a repository; empty for an empty repository."""
+    try:
+        data = await github.get_json(f"/repos/{quote(full_name, safe='/')}/contents/")
+    except SourceError as failure:
+        if failure.status == 404:  # what GitHub answers for a repository without commits
+            return []
+        raise
+    return [clean(one.get("name"), 200) for one in _array(data)]
+
+
 def _object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise SourceError("GitHub", "answered in an unknown shape")

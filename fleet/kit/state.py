@@ -29,11 +29,16 @@ def extend(left: list[str] | None, right: list[str] | None) -> list[str]:
     return known + [item for item in dict.fromkeys(right or []) if item not in known]
 
 
+def newest(left: str | None, right: str | None) -> str:
+    """The later of two values, also when several nodes of one step write it."""
+    return right or left or ""
+
+
 class ModelFacts(TypedDict, total=False):
     """Which model answered, with which prompts, at what cost: part of every such graph's output."""
 
-    #: `offline-rules` or `<provider>:<model>`.
-    model: str
+    #: `offline-rules` or `<provider>:<model>`; "" when none was asked.
+    model: Annotated[str, newest]
     #: Prompt name → content hash.
     prompts: Annotated[dict[str, str], merge]
     #: `input_tokens`, `output_tokens`, `total_tokens`, summed over all calls of the run.

@@ -23,10 +23,25 @@ def _rules() -> Mapping[str, Rule]:
         leads,
         letters,
         openings,
+        people,
         replies,
+        signals,
         studies,
         texts,
     )
 
-    rooms = (letters, openings, companies, github, hunts, labels, replies, leads, studies, texts)
+    rooms = (
+        letters,
+        openings,
+        companies,
+        github,
+        hunts,
+        labels,
+        replies,
+        leads,
+        people,
+        signals,
+        studies,
+        texts,
+    )
     return {task: rule for room in rooms for task, rule in room.RULES.items()}
