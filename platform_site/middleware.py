@@ -1,4 +1,6 @@
-"""Gives each request its id, puts it on every log line and answer, and logs one line when it is done."""
+"""Around every request of Django: its id on each log line and answer, one line when it is done, and a clear answer
+while the database is away.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,9 @@ import uuid
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
+from django.db import InterfaceError, OperationalError
+from django.http import JsonResponse
+from django.shortcuts import render
 from django.utils.decorators import sync_and_async_middleware
 
 from platform_site.lib.logs import log_context
@@ -42,6 +47,37 @@ def request_context(get_response: Callable[[HttpRequest], Any]) -> Callable[[Htt
             return _finish(request, get_response(request), started)
 
     return synchronous
+
+
+@sync_and_async_middleware
+def database_away(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Says that the database is away, and that calls go on without it, instead of a bare failure."""
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> Any:
+            return await get_response(request)
+
+        asynchronous.process_exception = _say_away  # type: ignore[attr-defined]
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> Any:
+        return get_response(request)
+
+    synchronous.process_exception = _say_away  # type: ignore[attr-defined]
+    return synchronous
+
+
+def _say_away(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    if not isinstance(exception, OperationalError | InterfaceError):
+        return None
+    logger.warning("the database is away: %s", exception)
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        response = JsonResponse({"detail": "The database gave no answer.", "kind": "backend"}, status=503)
+    else:
+        response = render(None, "503.html", status=503)
+    response.headers["Retry-After"] = "2"
+    return response
 
 
 def _ids(request: HttpRequest) -> dict[str, str]:

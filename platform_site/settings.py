@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "platform_site.middleware.request_context",
+    "platform_site.middleware.database_away",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -89,7 +90,7 @@ def _database(url: str, pool_size: int) -> dict[str, Any]:
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     known = {name: str(parts.pop(key, None) or "") for name, key in names.items()}
     # Without health checks a pool hands out dead connections after the database was restarted.
-    pool = {"pool": {"min_size": 0, "max_size": pool_size, "timeout": 10}} if pool_size else {}
+    pool = {"pool": {"min_size": 0, "max_size": pool_size, "timeout": 5}} if pool_size else {}
     return {
         "ENGINE": "django.db.backends.postgresql",
         **known,

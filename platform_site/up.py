@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NAME_WIDTH = 14
 READY_TIMEOUT_S = 120
+DATABASE_LOOK_S = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -139,13 +140,30 @@ async def _run(env: Environment, base: dict[str, str], *, demo: bool) -> int:
     if any(codes):
         say("up", "the preparation above failed; nothing was started")
         return 1
-    running = asyncio.create_task(runner.run())
-    greeting = asyncio.create_task(_greet(env, runner, base, begun, demo=demo))
-    await running
-    greeting.cancel()
-    with suppress(asyncio.CancelledError):
-        await greeting
+    beside = [asyncio.create_task(_greet(env, runner, base, begun, demo=demo))]
+    if not env.database_url:
+        beside.append(asyncio.create_task(keep_database(env.data_dir)))
+    await runner.run()
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
     return 0
+
+
+async def keep_database(data_dir: Path) -> None:
+    """Start the embedded server again whenever it stops answering: it has no supervisor of its own."""
+    while True:
+        await asyncio.sleep(DATABASE_LOOK_S)
+        if await asyncio.to_thread(pg.running, data_dir):
+            continue
+        say("postgres", "does not answer; starting it again")
+        begun = time.monotonic()
+        try:
+            await asyncio.to_thread(pg.ensure, data_dir)
+        except pg.EmbeddedPostgresError as error:
+            say("postgres", str(error))
+        else:
+            say("postgres", f"back after {time.monotonic() - begun:.1f} s")
 
 
 async def _greet(env: Environment, runner: Runner, base: dict[str, str], begun: float, *, demo: bool) -> None:
