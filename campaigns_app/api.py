@@ -28,6 +28,8 @@ from campaigns_app.schemas import (
     ImpactOut,
     ImportOut,
     LedgerOut,
+    MailboxIn,
+    MailboxOut,
     ResolveIn,
     SelectionIn,
     SuppressionIn,
@@ -101,6 +103,12 @@ def resolve(request: HttpRequest, touch_id: uuid.UUID, payload: ResolveIn) -> An
     """Say whether an `unknown` mail left. Sent: the sequence goes on. Not sent: it may go out after all."""
     actor: Actor = request.auth  # type: ignore[attr-defined]
     return replies.resolve_touch(touch_id=touch_id, sent=payload.sent, actor=str(actor.name))
+
+
+@router.put("/mailboxes/{address}", response=MailboxOut, auth=WRITE)
+def put_mailbox(request: HttpRequest, address: str, payload: MailboxIn) -> Any:
+    """The name mails of an address carry, and how many of them may leave in any 24 hours."""
+    return services.save_mailbox(address=address, **payload.dict())
 
 
 @router.get("/suppressions", response=list[SuppressionOut], auth=READ)

@@ -15,7 +15,7 @@ TONES = SHAPES[FIRST_WRITER]["properties"]["tone"]["enum"]
 MOST_STEPS = 10
 
 
-class CampaignForm(forms.ModelForm[Campaign]):
+class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]
     mailbox = forms.EmailField(help_text="The address the mails are sent from.")
     weekdays = forms.TypedMultipleChoiceField(
         coerce=int, choices=list(enumerate(WEEKDAYS)), widget=forms.CheckboxSelectMultiple
@@ -80,7 +80,7 @@ class ImportForm(forms.Form):
     )
 
 
-class SuppressionForm(forms.ModelForm[Suppression]):
+class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Suppression
         fields: ClassVar = ["email", "reason", "note"]

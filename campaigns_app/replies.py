@@ -173,11 +173,15 @@ def was_not_sent(row: Enrollment, touch: Touch) -> None:
         row.save(update_fields=["due_at"])
 
 
+def unread(event_id: int) -> InboundEvent:
+    """A stored event with its touch. Raises InboundEvent.DoesNotExist."""
+    return InboundEvent.objects.select_related("touch").get(pk=event_id)
+
+
 @transaction.atomic
 def settle_message(event_id: int, **read: Any) -> bool:
     """Write what a message turned out to be and act on it; false when somebody had said so before."""
-    event = InboundEvent.objects.select_related("touch").get(pk=event_id)
-    row = lock(event.touch)
+    row = lock(unread(event_id).touch)
     event = InboundEvent.objects.select_for_update(of=("self",)).select_related("touch").get(pk=event_id)
     if event.kind != Kind.MESSAGE:
         return False

@@ -117,6 +117,17 @@ class ChangedOut(Schema):
     changed: int
 
 
+class MailboxIn(Strict):
+    display_name: str = Field("", max_length=120)
+    daily_limit: int = Field(40, ge=0, le=1_000_000)
+
+
+class MailboxOut(Schema):
+    address: str
+    display_name: str
+    daily_limit: int
+
+
 class ResolveIn(Strict):
     sent: bool
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
-from campaigns_app.steering import Selection
-
-if TYPE_CHECKING:
-    import datetime as dt
+from campaigns_app.replies import ENDS
+from campaigns_app.schedule import Window
+from campaigns_app.steering import ACTIONS, TAKES, Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,20 @@ class EnrollmentPage:
     timeline: tuple[TimelineEntry, ...]
     touches: tuple[Touch, ...]
     answerable: Touch | None
+    unread: tuple[InboundEvent, ...]
+    promises: tuple[Promise, ...]
+    actions: tuple[str, ...]
     steps: int
+    sends: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Something this contact was promised, whether it was kept, and the figures."""
+
+    text: str
+    kept: bool
+    figure: str
 
 
 def campaigns() -> QuerySet[Campaign]:
@@ -87,8 +100,42 @@ def enrollment_page(enrollment_id: str) -> EnrollmentPage | None:
         timeline=timeline(enrollment, rows),
         touches=rows,
         answerable=sent[-1] if sent and enrollment.status != Enrollment.Status.REPLIED else None,
+        unread=tuple(e for t in rows for e in t.events.all() if e.kind == InboundEvent.Kind.MESSAGE),
+        promises=promises(rows),
+        actions=tuple(action for action in ACTIONS if enrollment.status in TAKES[action]),
         steps=enrollment.campaign.steps.count(),
+        sends=sum(touch.status == Touch.Status.SENT for touch in rows),
     )
+
+
+def promises(touches: tuple[Touch, ...]) -> tuple[Promise, ...]:
+    """The ledger's promises for one contact, computed from their touches."""
+    promised = [touch for touch in touches if touch.sending_at]
+    keys = {touch.key for touch in promised}
+    answers = [e.received_at for t in touches for e in t.events.all() if e.kind in ENDS]
+    after = [t for t in promised if answers and t.sending_at and t.sending_at > min(answers)]
+    inside = [touch for touch in promised if in_promised_window(touch)]
+    credited = [touch for touch in promised if touch.langsmith_run_id]
+    return (
+        Promise("No step sent twice", len(keys) == len(promised), f"{len(keys)} keys, {len(promised)} sends"),
+        Promise("Nothing after an answer", not after, f"{len(after)} sends"),
+        Promise("Every send inside its window", inside == promised, f"{len(inside)} of {len(promised)}"),
+        Promise("Every send knows its run", credited == promised, f"{len(credited)} of {len(promised)}"),
+    )
+
+
+def in_promised_window(touch: Touch) -> bool:
+    """Whether a send was committed inside the window that was in force then."""
+    promise = touch.promise
+    if not promise or touch.sending_at is None:
+        return False
+    window = Window(
+        frozenset(promise["weekdays"]),
+        dt.time.fromisoformat(promise["start"]),
+        dt.time.fromisoformat(promise["end"]),
+        ZoneInfo(promise["zone"]),
+    )
+    return window.is_open(touch.sending_at)
 
 
 def sentence(enrollment: Enrollment, sent: list[Touch]) -> str:
@@ -133,6 +180,8 @@ def touch_entries(touch: Touch) -> list[TimelineEntry]:
         entries.append(TimelineEntry(touch.composed_at, "failed", f"{step} was refused", touch.error, touch))
     for event in touch.events.all():
         by = f"Recorded by {event.actor}." if event.actor else f"From source event {event.source_event_id}."
+        if event.label:
+            by += f" Read as {event.label}" + (f" ({event.confidence:.2f})." if event.confidence else ".")
         title = f"{InboundEvent.Kind(event.kind).label.capitalize()} received"
         entries.append(TimelineEntry(event.received_at, event.kind, title, by, touch, event.text))
     return entries

@@ -142,6 +142,14 @@ def pause(*, campaign: Campaign) -> int:
     )
 
 
+def save_mailbox(*, address: str, display_name: str, daily_limit: int) -> Mailbox:
+    """Make or change an address mails are sent from. Raises ValidationError naming the field."""
+    validate_address("address", address)
+    refuse_control_characters({"display_name": display_name})
+    values = {"display_name": display_name, "daily_limit": daily_limit}
+    return Mailbox.objects.update_or_create(address=address.lower(), defaults=values)[0]
+
+
 def suppress(*, email: str, reason: str, note: str = "") -> bool:
     """Never send to this address again; false when it was suppressed before."""
     validate_address("email", email)

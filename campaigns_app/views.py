@@ -7,11 +7,13 @@ from django.core import signing
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from campaigns_app import ledger, replies, selectors, sending, services
-from campaigns_app.models import Campaign, Enrollment, InboundEvent, Touch
+from campaigns_app import ledger, replies, selectors, sending
+from campaigns_app.models import Enrollment, InboundEvent, Touch
+from campaigns_app.steering import ACTIONS
 from feedback_app.selectors import for_runs
 
 PAGE_SIZE = 100
@@ -35,23 +37,18 @@ def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
     status = request.GET.get("status", "")
     if status not in Enrollment.Status.values:
         status = ""
-    page = Paginator(selectors.enrollments(campaign, status=status), PAGE_SIZE).get_page(
-        request.GET.get("page")
-    )
-    return render(
-        request,
-        "campaigns/detail.html",
-        {"campaign": campaign, "page": page, "status": status, "statuses": Enrollment.Status.values},
-    )
-
-
-@permission_required("campaigns_app.change_campaign", raise_exception=True)
-@require_POST
-def campaign_switch(request: HttpRequest, slug: str, action: str) -> HttpResponse:
-    """Activate or pause a campaign."""
-    campaign = get_object_or_404(Campaign, slug=slug)
-    {"activate": services.activate, "pause": services.pause}[action](campaign=campaign)
-    return redirect("campaigns:detail", slug=slug)
+    q = request.GET.get("q", "")
+    rows = selectors.enrollments(campaign, status=status, q=q)
+    context = {
+        "campaign": campaign,
+        "page": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page")),
+        "status": status,
+        "q": q,
+        "statuses": Enrollment.Status.values,
+        "actions": ACTIONS,
+        "filter": urlencode({"status": status, "q": q}),
+    }
+    return render(request, "campaigns/detail.html", context)
 
 
 @login_required

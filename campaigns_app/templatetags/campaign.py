@@ -20,6 +20,11 @@ ICONS = {
     "reply": "reply",
     "unknown": "triangle-alert",
     "failed": "circle-x",
+    "message": "mail",
+    "out_of_office": "clock",
+    "delivered": "circle-check",
+    "hard_bounce": "circle-x",
+    "soft_bounce": "triangle-alert",
 }
 
 

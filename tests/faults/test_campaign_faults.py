@@ -1,0 +1,232 @@
+"""Kill everything at any moment: no contact gets a mail twice or after an answer, and nobody is forgotten.
+
+FAULTS_KILLS (12) and FAULTS_SENDS (150) say how long it goes on; `make faults` asks for the full measure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from campaigns_app import webhook
+from platform_site import pg
+from tests.faults import mailserver
+from tests.faults.fire import Fire
+from tests.integration.conftest import eventually, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.mailserver import Mailserver
+
+pytestmark = pytest.mark.processes
+
+KILLS = int(os.environ.get("FAULTS_KILLS", "12"))
+SENDS = int(os.environ.get("FAULTS_SENDS", "150"))
+SECRET = "faults-" + "w" * 32
+STEPS = 3
+#: Contacts kept on their way, so that every kill meets work.
+BACKLOG = 40
+PAUSE_S = 2.5
+#: Longest a mail that was committed before an answer may still be on its way to the server.
+IN_FLIGHT_S = 20.0
+ALWAYS = {
+    "mailbox": "mara@northbeam.example",
+    "weekdays": list(range(7)),
+    "window_start": "00:00",
+    "window_end": "23:59:59",
+    "daily_limit": 1_000_000,
+}
+RANDOM_INSTANTS = ("jobs", "second jobs", "web", "pool EMAIL", "postgres", "pool CLASSIFY")
+
+
+@pytest.fixture(scope="module")
+def fire() -> Iterator[tuple[Fire, Mailserver]]:
+    smtp_port = free_port()
+    server, controller = mailserver.serve(smtp_port)
+    # Not pytest's own folder: it closes that to the database's user again whenever another run starts.
+    with tempfile.TemporaryDirectory(prefix="agentic-sales-") as folder:
+        environ = {
+            "EMAIL_HOST": "127.0.0.1",
+            "EMAIL_PORT": str(smtp_port),
+            "EMAIL_USE_TLS": "false",
+            "CAMPAIGNS_WEBHOOK_SECRET": SECRET,
+        }
+        running = Fire(Path(folder) / "data", free_port(), environ)
+        try:
+            running.wait_until_ready()
+            yield running, server
+        finally:
+            running.end()
+            controller.stop()
+
+
+class Outreach:
+    """Campaigns under way: people come in, some of them answer, and each is known by address."""
+
+    def __init__(self, fire: Fire, server: Mailserver) -> None:
+        self.fire, self.server, self.random = fire, server, random.Random(7)
+        self.people = 0
+        #: Address → when the platform confirmed that it knows of the answer.
+        self.stopped: dict[str, float] = {}
+        self._seen = 0
+        steps = [{"delay": 0, "delay_unit": "hours"} for _ in range(STEPS)]
+        writers = [{"assistant_id": "email_compose"}, *[{"assistant_id": "email_followup"}] * (STEPS - 1)]
+        own = [step | writer for step, writer in zip(steps, writers, strict=True)]
+        for slug, given in (("steps", own), ("threads", steps)):
+            fire.call("POST", "/api/campaigns", json={"name": slug, "slug": slug, "steps": given, **ALWAYS})
+            fire.call("POST", f"/api/campaigns/{slug}/activate")
+        fire.call("PUT", f"/api/campaigns/mailboxes/{ALWAYS['mailbox']}", json={"daily_limit": 1_000_000})
+
+    def feed(self) -> None:
+        """Keep the backlog full. Enrolling is repeated when its answer was lost, and enrolls nobody twice."""
+        waiting = self.people * STEPS - len(self.server.accepted)
+        while waiting < BACKLOG * STEPS:
+            slug = "threads" if self.random.random() < 0.25 else "steps"
+            rows = [
+                {"email": f"p{self.people + n}@example.com", "name": f"Person {self.people + n}"}
+                for n in range(10)
+            ]
+            self.fire.call("POST", f"/api/campaigns/{slug}/enrollments", json={"rows": rows})
+            self.people, waiting = self.people + 10, waiting + 10 * STEPS
+
+    def answer_some(self) -> None:
+        """One in ten first mails is answered, by a signed event that is delivered twice, the second time late."""
+        fresh, self._seen = self.server.accepted[self._seen :], len(self.server.accepted)
+        for mail in fresh:
+            digest = hashlib.sha256(mail.message_id.encode()).digest()[0]
+            if digest >= 26 or mail.recipient in self.stopped:
+                continue
+            kind = ("reply", "unsubscribe", "hard_bounce")[digest % 3]
+            event = {"kind": kind, "source_event_id": mail.message_id, "message_ids": [mail.message_id]}
+            for _ in range(2):
+                self.deliver(event)
+            self.stopped[mail.recipient] = time.time()
+
+    def deliver(self, event: dict[str, Any]) -> None:
+        body, at = json.dumps(event).encode(), int(time.time())
+        headers = {
+            webhook.TIMESTAMP_HEADER: str(at),
+            webhook.SIGNATURE_HEADER: webhook.sign(SECRET, at, body),
+            "Content-Type": "application/json",
+        }
+        self.fire.call("POST", "/api/campaigns/webhook", content=body, headers=headers)
+
+    def resolve_unknown(self) -> int:
+        """Be the person who looks: the server's log says which unknown mail left."""
+        left = {mail.message_id for mail in self.server.accepted}
+        unknown = rows(self.fire, "SELECT id, message_id FROM campaigns_app_touch WHERE status = 'unknown'")
+        for touch_id, message_id in unknown:
+            path = f"/api/campaigns/touches/{touch_id}/resolve"
+            self.fire.call("POST", path, json={"sent": message_id in left})
+        return len(unknown)
+
+
+def rows(fire: Fire, query: str) -> list[Any]:
+    with psycopg.connect(pg.url_for(fire.data_dir)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def faults(fire: Fire, server: Mailserver, dice: random.Random) -> Iterator[Any]:
+    """Every kind of fault in turn, in an order shuffled anew each round."""
+    kinds: list[Any] = [lambda target=target: fire.kill(target) for target in RANDOM_INSTANTS]
+    kinds += [lambda at=at: server.arm(at, fire.kill_job_processes) for at in mailserver.MOMENTS]
+    kinds += [lambda at=at: server.arm_drop(at) for at in ("DATA", "ACCEPTED")]
+    while True:
+        dice.shuffle(kinds)
+        yield from kinds
+
+
+def still_on_their_way(fire: Fire) -> int:
+    return int(
+        rows(fire, "SELECT count(*) FROM campaigns_app_enrollment WHERE status IN ('active', 'parked')")[0][0]
+    )
+
+
+def test_kills_lose_nobody_and_send_nothing_twice(
+    fire: tuple[Fire, Mailserver], capsys: pytest.CaptureFixture[str]
+) -> None:
+    platform, server = fire
+    outreach = Outreach(platform, server)
+    unknown = 0
+    for fault in faults(platform, server, outreach.random):
+        outreach.feed()
+        outreach.answer_some()
+        time.sleep(
+            outreach.random.uniform(0.2, 2) * PAUSE_S / 1.1
+        )  # a random instant, not a wait for something
+        if sum(platform.kills.values()) >= KILLS and len(server.accepted) >= SENDS:
+            break
+        fault()
+
+    def finished() -> bool:
+        nonlocal unknown
+        outreach.answer_some()
+        unknown += outreach.resolve_unknown()
+        return still_on_their_way(platform) == 0
+
+    eventually(finished, within=120 + SENDS / 10)
+    sends = Counter(mail.message_id for mail in server.accepted)
+    duplicates = [each for each, count in sends.items() if count > 1]
+    late = sends_after_stop(outreach)
+    lost = lost_enrollments(outreach)
+    broken = [each for each in platform.call("GET", "/api/campaigns/ledger")["invariants"] if not each["ok"]]
+    with capsys.disabled():
+        print(
+            f"\nfaults: {sum(platform.kills.values())} kills {dict(platform.kills)}, {dict(server.faults)}; "
+            f"{outreach.people} contacts, {len(server.accepted)} sends, {len(outreach.stopped)} answers, "
+            f"{unknown} unknown resolved; {len(duplicates)} duplicate sends, {len(late)} sends after stop, "
+            f"{len(lost)} lost enrollments"
+        )
+    assert duplicates == []
+    assert late == []
+    assert lost == []
+    assert broken == []
+
+
+def sends_after_stop(outreach: Outreach) -> list[str]:
+    """Mails that reached the server though an answer was known when they were committed, or long after it."""
+    committed = rows(
+        outreach.fire,
+        "SELECT t.message_id FROM campaigns_app_touch t JOIN campaigns_app_touch a USING (enrollment_id) "
+        "JOIN campaigns_app_inboundevent i ON i.touch_id = a.id "
+        "WHERE i.kind IN ('reply', 'unsubscribe', 'hard_bounce') AND t.sending_at > i.received_at",
+    )
+    wrong = {message_id for (message_id,) in committed}
+    return [
+        mail.message_id
+        for mail in outreach.server.accepted
+        if mail.message_id in wrong or mail.at > outreach.stopped.get(mail.recipient, mail.at) + IN_FLIGHT_S
+    ]
+
+
+def lost_enrollments(outreach: Outreach) -> list[str]:
+    """Contacts who neither got every mail nor stopped for a reason the outreach gave."""
+    per_person = Counter(mail.recipient for mail in outreach.server.accepted)
+    found = dict(
+        rows(
+            outreach.fire,
+            "SELECT c.email, e.status FROM campaigns_app_enrollment e JOIN campaigns_app_contact c ON c.id = e.contact_id",
+        )
+    )
+    lost = []
+    for number in range(outreach.people):
+        address = f"p{number}@example.com"
+        status = found.get(address)
+        whole = status == "finished" and per_person[address] == STEPS
+        if not whole and not (address in outreach.stopped and status in ENDED_BY_ANSWER):
+            lost.append(f"{address}: {status}, {per_person[address]} mails")
+    return lost
+
+
+ENDED_BY_ANSWER = ("replied", "unsubscribed", "bounced", "finished")
