@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import sys
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from fleet.sdk import tracing
 from fleet.worker import routes_assistants as assistants
 from fleet.worker import routes_meta, routes_runs
 from fleet.worker import routes_thread_runs as thread_runs
@@ -50,7 +50,7 @@ def build_app(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Starlette:
         settle_memory()
         async with tended(service.watchdog.watch()), with_threads(service):
             yield
-        await asyncio.to_thread(flush_tracers)
+        await asyncio.to_thread(tracing.flush)
 
     return Starlette(
         routes=_routes(),
@@ -122,13 +122,6 @@ async def tended(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
     finally:
         task.cancel()
         await asyncio.wait({task})
-
-
-def flush_tracers() -> None:
-    """Send what the LangSmith client still holds, where one was made."""
-    tracer = sys.modules.get("langchain_core.tracers.langchain")
-    if tracer is not None:
-        tracer.wait_for_all_tracers()
 
 
 def _routes() -> list[Route]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from fleet.sdk.propagation import carry
+from fleet.sdk.tracing import graph_run
 from fleet.worker.encode import RunCancelled, dumps, error_of
 from fleet.worker.live import LiveRun, Outcome
 from fleet.worker.messages import MessageEvents
@@ -28,8 +28,9 @@ async def execute(
     limit = asyncio.timeout(seconds)
     try:
         async with slots, limit:
-            with _adopted(run):
-                return await _drive(run, graph, pool, resume)
+            config = _config(run, pool)
+            with graph_run(config, run.facts.carried):
+                return await _drive(run, graph, config, resume)
     except asyncio.CancelledError:
         if run.cancel_action is None:
             raise
@@ -53,19 +54,7 @@ def _failed(run: LiveRun, status: Any, problem: dict[str, str]) -> Outcome:
     return Outcome(status=status, body=dumps({"__error__": problem}), error=problem)
 
 
-def _adopted(run: LiveRun) -> AbstractContextManager[Any]:
-    """Nest under the caller: its headers reach the graph's own calls, and LangSmith's root run."""
-    carried = run.facts.carried
-    carry(carried)
-    if not carried.langsmith_trace:
-        return nullcontext()
-    from langsmith.run_helpers import tracing_context
-
-    return tracing_context(parent={"langsmith-trace": carried.langsmith_trace, "baggage": carried.baggage})
-
-
-async def _drive(run: LiveRun, graph: Any, pool: str, resume: bool) -> Outcome:
-    config = _config(run, pool)
+async def _drive(run: LiveRun, graph: Any, config: dict[str, Any], resume: bool) -> Outcome:
     options = _options(run)
     source = None if resume else _source(run)
     if not run.streams and not _checkpointed(run):
