@@ -112,7 +112,7 @@ async def _from_github(login: str) -> list[Evidence]:
                 person = await github.person(session, member)
             except SourceError:
                 continue  # the others are still worth reading
-            line = ". ".join(
+            line = ", ".join(
                 filter(None, (person["name"], person["bio"], person["company"], person["email"]))
             )
             texts.append(Evidence(id="", source="GitHub", url=person["url"], text=line))
