@@ -259,6 +259,20 @@ GRAPHS: tuple[GraphSpec, ...] = unique(
             input_shape="lead_pipeline",
             description="Takes a company from research over judgement to a first e-mail, each hop a graph in its own pool.",
         ),
+        GraphSpec(
+            "text_to_sql",
+            "fleet.graphs.core.text_to_sql",
+            pool="CORE",
+            input_shape="text_to_sql",
+            description="Answers a question about the platform with read-only SQL over views that hold no secret.",
+        ),
+        GraphSpec(
+            "lead_gen_team",
+            "fleet.graphs.core.lead_gen_team",
+            pool="CORE",
+            input_shape="lead_gen_team",
+            description="A supervisor sends a lead to graphs of other pools until a first mail is written or nothing is left to do.",
+        ),
         *(
             GraphSpec(
                 f"probe_{pool}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contract.shape_parts import (
     COMPANY,
     CONTACT,
+    LINES,
     MAYA,
     NORTHWIND,
     OFFER,
@@ -48,5 +49,25 @@ CORE_SHAPES: dict[str, dict[str, object]] = {
             "additionalProperties": False,
         },
         {"x": 1},
+    ),
+    "text_to_sql": shape(
+        "A question about the platform's own work",
+        fields("question", question={"type": "string", "minLength": 1, "maxLength": 1_000}),
+        {"question": "Which graphs were the slowest this week?"},
+        {"question": "What is the weather in Lyon?"},
+    ),
+    "lead_gen_team": shape(
+        "A company, and what is to be offered to it",
+        fields(
+            "company",
+            "offer",
+            company=COMPANY,
+            profile=PROFILE,
+            offer=OFFER,
+            sender=SENDER,
+            people={"type": "array", "items": CONTACT, "maxItems": 50},
+            texts=LINES,
+        ),
+        {"company": NORTHWIND, "offer": RELAY, "sender": SAM, "people": [MAYA]},
     ),
 }

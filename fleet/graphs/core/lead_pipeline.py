@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typing_extensions import TypedDict
 
-from contract.errors import LangGraphError
+from fleet.kit.hop import call_graph
 from fleet.kit.serve import served
 from fleet.kit.state import Update, extend
 from fleet.kit.text import clean, clean_list, section
@@ -64,7 +64,7 @@ async def research(state: PipelineState) -> Update:
     }
     if not company.get("github"):
         return {**start, "company": company}
-    found, hop, missing = await _call("gh_lead_research", {"org": company["github"]}, RESEARCH_S)
+    found, hop, missing = await call_graph("gh_lead_research", {"org": company["github"]}, RESEARCH_S)
     missing += clean_list(found.get("missing"))
     return {
         **start,
@@ -78,7 +78,7 @@ async def research(state: PipelineState) -> Update:
 
 async def classify(state: PipelineState) -> Update:
     question = {"company": state["company"], "profile": section(state.get("profile"))}
-    judgement, hop, missing = await _call("classify_company", question, MODEL_S)
+    judgement, hop, missing = await call_graph("classify_company", question, MODEL_S)
     outcome = clean(judgement.get("verdict")) or "incomplete"
     return {
         "judgement": judgement,
@@ -95,7 +95,7 @@ def after_classifying(state: PipelineState) -> str:
 
 async def compose(state: PipelineState) -> Update:
     parts = {key: section(state.get(key)) for key in ("contact", "company", "offer", "sender")}
-    email, hop, missing = await _call("email_compose", parts, MODEL_S)
+    email, hop, missing = await call_graph("email_compose", parts, MODEL_S)
     return {
         "email": email,
         "outcome": "incomplete" if missing else "composed",
@@ -103,28 +103,6 @@ async def compose(state: PipelineState) -> Update:
         "missing": missing,
         "partial": state["partial"] or bool(missing),
     }
-
-
-async def _call(
-    assistant_id: str, payload: dict[str, Any], timeout_s: float
-) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """Run a graph through the dispatcher: its output ({} when it failed), the hop, and what is missing for it."""
-    from fleet.sdk import arun_graph_with_meta
-
-    try:
-        result = await arun_graph_with_meta(assistant_id, payload, timeout=timeout_s)
-    except LangGraphError as failure:
-        reason = str(failure)[:300]
-        hop = {"assistant_id": assistant_id, "ok": False, "kind": failure.kind, "error": reason}
-        return {}, hop, [f"{assistant_id}: {reason}"]
-    hop = {
-        "assistant_id": assistant_id,
-        "ok": True,
-        "pool": result.pool,
-        "run_id": result.langsmith_run_id,
-        "request_id": result.request_id,
-    }
-    return section(result.output), hop, []
 
 
 def _enriched(company: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ def rule_for(task: str) -> Rule | None:
 def _rules() -> Mapping[str, Rule]:
     from fleet.kit.rules import (
         companies,
+        desk,
         github,
         hunts,
         labels,
@@ -34,6 +35,7 @@ def _rules() -> Mapping[str, Rule]:
         letters,
         openings,
         companies,
+        desk,
         github,
         hunts,
         labels,
