@@ -19,7 +19,10 @@ from contract.registry import GRAPHS
 
 FOLDER = Path(__file__).parent
 #: Graph → the field of its output that is compared with an example's label.
-LABEL_FIELDS = dict.fromkeys(("classify_ai_intent", "classify_paper", "classify_recruitment", "classify_reply", "score_contact"), "label")
+LABEL_FIELDS = dict.fromkeys(
+    ("classify_ai_intent", "classify_paper", "classify_recruitment", "classify_reply", "score_contact"),
+    "label",
+)
 CALLS_AT_ONCE = 8
 SURE_FROM = 0.5
 

@@ -222,17 +222,20 @@ def ring(rig: Rig, number: int) -> str:
 
 def lost_before_flush(rig: Rig, count: int) -> list[str]:
     """A worker that answers and is killed before what it traced has left it."""
-    with black_hole() as nowhere, rig.worker("EMAIL", endpoint=nowhere) as (url, process):
-        with rig.rerouted("EMAIL", base_urls=[url]):
+    with (
+        black_hole() as nowhere,
+        rig.worker("EMAIL", endpoint=nowhere) as (url, process),
+        rig.rerouted("EMAIL", base_urls=[url]),
+    ):
 
-            def act(number: int) -> str:
-                def last(_: RunTree, headers: dict[str, str]) -> None:
-                    rig.call("probe_email", {"x": 1}, headers).raise_for_status()
+        def act(number: int) -> str:
+            def last(_: RunTree, headers: dict[str, str]) -> None:
+                rig.call("probe_email", {"x": 1}, headers).raise_for_status()
 
-                return _traced_elsewhere(rig, number, last)
+            return _traced_elsewhere(rig, number, last)
 
-            found = rig.each(act, count)
-            process.kill()
+        found = rig.each(act, count)
+        process.kill()
     return found
 
 

@@ -199,7 +199,7 @@ def losing_proxy(upstream: str, lost: Iterable[str]) -> Iterator[str]:
     left_out = {*lost, "host", "content-length", "connection"}
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the base class's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             kept = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
             answer = httpx.post(upstream + self.path, content=body, headers=kept, timeout=60)

@@ -14,12 +14,14 @@ import pytest
 from tests.faults_traces.plants import clean, plant_all
 from tests.faults_traces.rig import Rig, rig_on
 from tests.faults_traces.score import Case, macro_f1, scores, table
-from tests.integration.conftest import Platform, platform  # noqa: F401 fixture
+from tests.integration.conftest import platform  # noqa: F401 fixture
 from traces_app.diagnose import CODES, FLUSH_GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.integration.conftest import Platform
 
 COUNT = int(os.environ.get("FAULT_TRACES", "3"))
 CLEAN = int(os.environ.get("CLEAN_TRACES", "20"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -111,7 +110,7 @@ def test_the_action_is_one_tree_from_its_caller_down(platform: Platform) -> None
         assert {"draft", "critique"} <= inside
         assert tree["missing"] == []
 
-    with closing(platform.browser()) as browser:
+    with platform.browser() as browser:
         page = browser.get(f"/traces/{caller['run_id']}").raise_for_status().text
         for text in ("sendFollowUp", "email_compose", "draft", "EMAIL"):
             assert text in page
@@ -144,7 +143,7 @@ def test_a_reply_becomes_feedback_on_the_run_that_wrote_the_mail(platform: Platf
         uuid.UUID(touch["langsmith_run_id"])
         assert (touch["pool"], touch["routing_version"] >= 1) == ("EMAIL", True)
 
-    with closing(platform.browser()) as browser:
+    with platform.browser() as browser:
         person = browser.get(f"/campaigns/{slug}/").raise_for_status().text
         enrollment = person.split("/campaigns/enrollments/")[1].split("/")[0]
         page = browser.get(f"/campaigns/enrollments/{enrollment}/").raise_for_status().text
