@@ -119,7 +119,18 @@ class AuditEntry(models.Model):
         indexes = (models.Index(fields=("-at",)), models.Index(fields=("model", "object_id", "-at")))
 
     def __str__(self) -> str:
-        return f"{self.actor} {self.action} {self.model} {self.object_id}"
+        return f"{self.actor} {self.action} {self.kind} {self.object_id}"
+
+    @property
+    def kind(self) -> str:
+        """The table without its app: pool, allowlistentry, graphrecord, …"""
+        return self.model.partition("_app_")[2] or self.model
+
+    @property
+    def listed_id(self) -> str:
+        """The assistant an allowlist gained or lost; its row is named by the pool."""
+        row = self.after or self.before or {}
+        return str(row.get("assistant_id", "")) if self.kind == "allowlistentry" else ""
 
 
 class PoolReport(models.Model):

@@ -58,6 +58,10 @@ class PoolLoad:
     def change(self) -> int:
         return self.then - self.now
 
+    @property
+    def shown_change(self) -> str:
+        return f"{self.change:+,}".replace("-", "\u2212")
+
 
 @dataclass(frozen=True, slots=True)
 class DraftPage:

@@ -87,6 +87,23 @@ class Change:
             return "added"
         return "removed" if self.after is None else "changed"
 
+    @property
+    def shown_before(self) -> str:
+        return self._shown(self.before)
+
+    @property
+    def shown_after(self) -> str:
+        return self._shown(self.after)
+
+    def _shown(self, value: Any) -> str:
+        """As an operator says it: an id is listed or not, a switch is on or off, a list is its items."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            on, off = ("listed", "") if ".allowlist." in self.path else ("yes", "no")
+            return on if value else off
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
 
 def diff(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Change]:
     """What changes from one content to the other, by pool and by graph."""
