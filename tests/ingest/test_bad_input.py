@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,7 +19,7 @@ from traces_app.ingest.http import RefusedError
 from traces_app.ingest.multipart import form_parts
 from traces_app.store import reader
 
-from .conftest import INGEST_KEY, Server
+from .conftest import INGEST_KEY, Server, wait_until
 
 if TYPE_CHECKING:
     import psycopg
@@ -248,3 +249,118 @@ def test_form_parts_yields_or_refuses(junk: bytes) -> None:
     else:
         status = 422 if parts else 0
     assert status == 422
+
+
+def test_a_value_of_a_hundred_megabytes_is_413_and_hurts_nobody(
+    http: httpx.Client, cur: psycopg.Cursor[Any]
+) -> None:
+    huge = run(inputs={"text": "x" * (100 << 20)})
+    assert send(http, multipart(post(huge))).status_code == 413
+    packed = zstandard.ZstdCompressor(level=1).compress(multipart(post(huge)))
+    assert len(packed) < 1 << 20
+    assert send(http, packed, **{"content-encoding": "zstd"}).status_code == 413
+    good = run()
+    assert send(http, multipart(post(good))).status_code == 202
+    assert stored(cur, good)
+
+
+def test_parents_in_a_circle_are_stored_as_they_were_said(
+    http: httpx.Client, cur: psycopg.Cursor[Any]
+) -> None:
+    root = run()
+    a, b = run(trace_id=root["id"]), run(trace_id=root["id"])
+    a["parent_run_id"], b["parent_run_id"] = b["id"], a["id"]
+    assert http.post("/langsmith/runs/batch", json={"post": [root, a, b]}).status_code == 202
+    parents = {r.run_id: r.parent_run_id for r in reader.load_runs(cur, [root["id"]])}
+    assert (parents[a["id"]], parents[b["id"]]) == (b["id"], a["id"])
+    cur.execute("SELECT runs, root_run_id::text FROM traces_app_tracehead")
+    assert cur.fetchall() == [(3, root["id"])]
+
+
+def test_a_trace_that_grows_without_end_costs_what_it_brings(
+    http: httpx.Client, server: Server, cur: psycopg.Cursor[Any]
+) -> None:
+    """A slice of the million children: a batch to a large trace looks only at the runs it names."""
+    root = run()
+    before = resident_mb(server)
+    for size in (1, 4000, 4000, 4000):
+        children = [run(trace_id=root["id"], parent_run_id=root["id"]) for _ in range(size)]
+        answer = http.post("/langsmith/runs/batch", json={"post": [root, *children]})
+        assert answer.status_code == 202
+    cur.execute("SELECT runs FROM traces_app_tracehead")
+    assert cur.fetchall() == [(12_002,)]
+    assert resident_mb(server) - before < 150
+
+
+def resident_mb(server: Server) -> float:
+    assert server.process is not None
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+def test_hostile_markup_in_every_field_stays_text(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:
+    hostile = "<script>alert(1)</script>'\"\u202e{{7*7}}"
+    given = run(
+        name=hostile,
+        session_name=hostile,
+        tags=[hostile],
+        error=hostile,
+        inputs={hostile: hostile},
+        extra={"metadata": {hostile: hostile, "langgraph.assistant_id": hostile, "ls_model_name": hostile}},
+    )
+    assert send(http, multipart(post(given))).status_code == 202
+    (held,) = reader.load_runs_by_id(cur, [given["id"]])
+    assert (held.name, held.project, held.tags, held.error) == (hostile, hostile, (hostile,), hostile)
+    assert (held.assistant_id, held.model, held.metadata[hostile]) == (hostile, hostile, hostile)
+    answer = http.get(f"/langsmith/runs/{given['id']}")
+    assert answer.headers["content-type"] == "application/json"
+
+
+async def test_too_much_at_once_is_429_with_a_time_to_come_back() -> None:
+    from traces_app.ingest.admission import Admission
+    from traces_app.ingest.http import Request
+
+    request = Request({}, None, "POST", "/", {"content-length": "60"})  # type: ignore[arg-type]
+    admission = Admission(None, max_body=100, max_in_flight=100)  # type: ignore[arg-type]
+    with admission.room_for(request):
+        with pytest.raises(RefusedError) as refused, admission.room_for(request):
+            pass
+        assert (refused.value.status, refused.value.retry_after) == (429, 1)
+    with admission.room_for(request):
+        pass
+
+
+def test_rules_of_the_table_hold_for_their_project_alone_and_fail_closed(
+    http: httpx.Client, cur: psycopg.Cursor[Any]
+) -> None:
+    cur.execute(
+        "INSERT INTO traces_app_redactionrule (kind, expression, project, replacement, enabled) VALUES"
+        " ('pattern', 'acct-[0-9]+', 'ruled', '[account]', true), ('pattern', '(', '', 'x', true)"
+    )
+
+    def name_in(project: str) -> str:
+        given = run(name="pay acct-42", session_name=project)
+        assert send(http, multipart(post(given))).status_code == 202
+        (held,) = reader.load_runs_by_id(cur, [given["id"]])
+        return held.name
+
+    wait_until(lambda: name_in("ruled") == "pay [account]")
+    assert name_in("free") == "pay acct-42"
+
+
+def test_what_cannot_be_redacted_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    from traces_app.ingest import redact
+    from traces_app.ingest.seal import seal
+    from traces_app.store.pack import unpack
+    from traces_app.store.records import Bundle
+
+    from .parts import make_part
+
+    def broken(_self: object, _value: object) -> None:
+        raise RuntimeError("the rules failed")
+
+    monkeypatch.setattr(redact.Ruleset, "clean", broken)
+    part = make_part(payload={"inputs": {"password": "canary"}}, name="canary")
+    bundle = seal(Bundle(parts=[part]), redact.Redactor())
+    assert unpack(bundle.chunks[0].payload) == [{"inputs": redact.FAILED, "outputs": redact.FAILED}]
+    assert part.name == redact.FAILED
