@@ -61,3 +61,21 @@ async def test_an_unsampled_trace_sheds_its_values_unless_it_failed(
     shed = partitions.shed_unsampled(cur, before=datetime.now(UTC) + timedelta(hours=1))
     assert shed == (1 if status == 1 else 0)
     assert len(reader.load_runs(cur, [uuid_text(part.trace_id)])) == 1
+
+
+@pytest.mark.django_db
+def test_a_missing_tomorrow_is_w001() -> None:
+    from django.core.checks import run_checks
+    from django.db import connection
+
+    def found() -> list[str | None]:
+        return [m.id for m in run_checks(databases=["default"]) if (m.id or "").startswith("traces_app")]
+
+    with connection.cursor() as cursor:
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+        if tomorrow in partitions.days(cursor):
+            for parent in partitions.PARENTS:
+                cursor.execute(f"DROP TABLE {parent}_{tomorrow:%Y%m%d}")
+        assert found() == ["traces_app.W001"]
+        partitions.make_partitions(cursor, tomorrow, 0)
+        assert found() == []
