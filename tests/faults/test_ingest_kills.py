@@ -115,7 +115,7 @@ def test_nothing_acknowledged_is_lost_or_doubled(cluster: Path) -> None:
 def check(url: str, sent: list[str]) -> None:
     """Hold what is stored against what was acknowledged."""
     with psycopg.connect(url) as conn:
-        stored = dict(
+        stored: dict[str, int] = dict(
             conn.execute("SELECT run_id::text, count(*) FROM traces_app_runpart GROUP BY 1").fetchall()
         )
         total = conn.execute("SELECT coalesce(sum(runs), 0) FROM traces_app_tracehead").fetchone()
