@@ -96,7 +96,8 @@ def submit(request: HttpRequest, body: FeedbackIn) -> Any:
     given = body.model_dump()
     given["source_event_id"] = given["source_event_id"] or ""
     try:
-        result = services.submit_feedback(**given, actor=request.auth)  # type: ignore[attr-defined]
+        actor = request.auth  # type: ignore[attr-defined]
+        result = services.submit_feedback(**given, actor=actor, project=actor.project)
     except FeedbackError as error:
         raise _bad(error) from None
     row = selectors.get_row(result.feedback.pk)

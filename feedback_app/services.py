@@ -60,6 +60,8 @@ class RunFacts:
     model: str = ""
     prompt_version: str = ""
     routing_version: int | None = None
+    #: Feedback of another project's key never binds to it.
+    project: str = ""
 
 
 @transaction.atomic
@@ -208,7 +210,8 @@ def bind_runs(*, facts: Iterable[RunFacts]) -> int:
     """Tie waiting feedback to runs that have arrived; returns how many rows were bound."""
     bound, now = 0, timezone.now()
     for run in sorted(facts, key=lambda one: one.run_id):
-        bound += Feedback.objects.filter(run_id=run.run_id, bound_at=None).update(
+        waiting = Feedback.objects.filter(run_id=run.run_id, bound_at=None, project__in=("", run.project))
+        bound += waiting.update(
             bound_at=now,
             trace_id=run.trace_id,
             assistant_id=run.assistant_id[:_TEXT_MAX],

@@ -25,6 +25,8 @@ class Actor:
     name: str
     via: Via
     user_id: int | None = None
+    #: The only project a key may see and write; "" for any.
+    project: str = ""
 
     @classmethod
     def command(cls, name: str) -> Actor:

@@ -47,7 +47,7 @@ class Requires:
             return None
         if "*" not in key.scopes and self.scope not in key.scopes:
             raise HttpError(403, f"The key {key.prefix}… lacks the scope {self.scope}.")
-        return Actor(f"key:{key.name} ({key.prefix}…)", "api")
+        return Actor(f"key:{key.name} ({key.prefix}…)", "api", project=key.project)
 
     def _by_session(self, request: HttpRequest) -> Actor:
         if request.method not in _SAFE and check_csrf(request):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
-from django.http import StreamingHttpResponse
-from ninja import Router
+from django.http import HttpResponse, StreamingHttpResponse
+from ninja import Query, Router
 from ninja.errors import HttpError
 from pydantic import Field
 
@@ -17,9 +18,10 @@ from registry_app.auth import Requires
 from traces_app import selectors, services
 from traces_app.filters import FilterError
 from traces_app.models import StoredFinding
+from traces_app.pages.window import LIMIT, Fold, window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from django.http import HttpRequest
 
@@ -33,20 +35,37 @@ Limit = Annotated[int, Field(ge=1, le=selectors.MAX_LIMIT)]
 
 
 @router.get("", auth=may_read, response=dict[str, Any])
-def list_actions(request: HttpRequest, q: str = "", cursor: str = "", limit: Limit = 50) -> Any:
-    """Actions, newest first; `q` is the filter language, `cursor` the `next_cursor` of the page before."""
-    page = _page(q, cursor, limit)
-    return {
+def list_actions(
+    request: HttpRequest,
+    response: HttpResponse,
+    q: str = "",
+    cursor: str = "",
+    after: str = "",
+    limit: Limit = 50,
+) -> Any:
+    """Actions, newest first; `q` is the filter language, `cursor` the `next_cursor` of the page before.
+
+    A live tail asks with `after`, the `tail` of its last answer, and `If-None-Match`: 304 while nothing is new.
+    """
+    page = _page(request, q=q, cursor=cursor, after=after, limit=limit)
+    body = {
         "items": [_plain(asdict(row)) for row in page.rows],
         "next_cursor": page.next_cursor or None,
+        "tail": page.rows[0].cursor if page.rows else after or None,
         "total_hint": page.total_hint,
     }
+    digest = hashlib.sha256(json.dumps(body["items"], default=str).encode()).hexdigest()
+    etag = f'"{digest[:32]}"'
+    if request.headers.get("If-None-Match") == etag:
+        return HttpResponse(status=304, headers={"ETag": etag})
+    response["ETag"] = etag
+    return body
 
 
 @router.get("/export", auth=may_read)
 def export(request: HttpRequest, q: str = "", limit: Limit = 50) -> StreamingHttpResponse:
     """One JSON line for each run of the newest actions that match, payloads included."""
-    page = _page(q, "", limit)
+    page = _page(request, q=q, limit=limit)
     lines = (line for row in page.rows for line in _lines(row.id))
     return StreamingHttpResponse(lines, content_type="application/x-ndjson")
 
@@ -55,21 +74,38 @@ def export(request: HttpRequest, q: str = "", limit: Limit = 50) -> StreamingHtt
 def run(request: HttpRequest, run_id: str) -> Any:
     """One run with its payload."""
     detail = selectors.get_run(run_id)
-    if detail is None:
+    project = project_of(request)
+    if detail is None or (project and detail.run.project != project):
         raise HttpError(404, "run_id: no run of this id is stored")
     return _plain(asdict(detail))
 
 
 @router.get("/{any_id}/tree", auth=may_read, response=dict[str, Any])
-def tree(request: HttpRequest, any_id: str) -> Any:
-    """The stitched tree, by LangSmith run or trace id, W3C trace id, request id or dispatch id."""
-    return tree_json(_tree(any_id))
+def tree(
+    request: HttpRequest,
+    any_id: str,
+    opened: Annotated[list[str], Query(alias="open", max_length=200)] = [],  # noqa: B006 - ninja copies it
+    first: Annotated[int, Query(alias="from", ge=0)] = 0,
+    limit: Annotated[int | None, Query(ge=1, le=LIMIT)] = None,
+) -> Any:
+    """The stitched tree, by LangSmith run or trace id, W3C trace id, request id or dispatch id.
+
+    With `limit` a window of it: `from` counts the rows that are open, `open` names rows to open beyond the upper levels.
+    """
+    found = _tree(request, any_id, opened)
+    if limit is None:
+        return tree_json(found)
+    cut = window(found.nodes, Fold(frozenset(opened), frozenset(), first))
+    nodes = cut.nodes[:limit]
+    place = {"from": cut.before, "after": cut.after + len(cut.nodes) - len(nodes)}
+    shut = [node.id for node in nodes if node.id in cut.shut]
+    return {**tree_json(replace(found, nodes=nodes)), "window": {**place, "shut": shut}}
 
 
 @router.get("/{any_id}/export", auth=may_read)
 def export_one(request: HttpRequest, any_id: str) -> StreamingHttpResponse:
     """One JSON line for each run of one action, payloads included."""
-    _tree(any_id)
+    _tree(request, any_id)
     return StreamingHttpResponse(_lines(any_id), content_type="application/x-ndjson")
 
 
@@ -89,16 +125,22 @@ def resolve(request: HttpRequest, finding_id: int) -> Any:
     return {"resolved": services.resolve_finding(finding_id=finding_id, actor=actor)}
 
 
-def _page(q: str, cursor: str, limit: int) -> selectors.ActionPage:
+def project_of(request: HttpRequest) -> str:
+    """The project the key is held to, "" for none."""
+    return str(request.auth.project)  # type: ignore[attr-defined]
+
+
+def _page(request: HttpRequest, **wanted: Any) -> selectors.ActionPage:
     try:
-        return selectors.list_actions(q=q, cursor=cursor, limit=limit)
+        return selectors.list_actions(**wanted, project=project_of(request))
     except FilterError as error:
         raise HttpError(422, f"q: {error}") from None
 
 
-def _tree(any_id: str) -> StitchedTree:
-    found = selectors.get_tree(any_id) if len(any_id) <= 128 and any_id.isprintable() else None
-    if found is None:
+def _tree(request: HttpRequest, any_id: str, opened: Collection[str] = ()) -> StitchedTree:
+    well_formed = len(any_id) <= 128 and any_id.isprintable()
+    found = selectors.get_tree(any_id, opened=opened) if well_formed else None
+    if found is None or not selectors.may_see(found, project_of(request)):
         raise HttpError(404, "id: no action has this run, trace, W3C trace or request id")
     return found
 
@@ -148,8 +190,9 @@ _FINDING_FIELDS = (
 
 def _lines(any_id: str) -> Iterator[bytes]:
     found = selectors.get_tree(any_id)
-    for node in found.nodes if found else ():
-        detail = selectors.get_run(node.run_id) if node.run_id and node.status != "missing" else None
+    shown = [node.run_id for node in found.nodes if node.run_id and node.status != "missing"] if found else []
+    for run_id in dict.fromkeys([*shown, *selectors.run_ids_of(any_id)]):
+        detail = selectors.get_run(run_id)
         if detail is not None:
             line = json.dumps(_plain(asdict(detail)), default=_text, ensure_ascii=False)
             yield line.encode("utf-8", "replace") + b"\n"

@@ -11,11 +11,12 @@ from django.db.models import Q
 
 from routing_app.models import DispatchRecord
 from traces_app.links import caller_request_id
+from traces_app.outline import LARGE, Outline, chosen, outline
 from traces_app.rows import DispatchRow, RunRow
 from traces_app.store import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 #: An action is a handful of traces; a reused request id must not pull in a day's worth.
 MAX_TRACES = 200
@@ -31,14 +32,20 @@ class Action:
 
     runs: dict[str, list[RunRow]] = field(default_factory=dict)
     hops: dict[str, DispatchRow] = field(default_factory=dict)
+    #: Of the traces that are too large to be read whole: their shape; `runs` holds what is chosen of them.
+    outlines: dict[str, Outline] = field(default_factory=dict)
 
     @property
     def all_runs(self) -> list[RunRow]:
         return [run for rows in self.runs.values() for run in rows]
 
 
-def gather(any_id: str) -> Action | None:
-    """The action that a run id, trace id, W3C trace id, request id or dispatch id names; None when none does."""
+def gather(any_id: str, opened: Collection[str] = ()) -> Action | None:
+    """The action that a run id, trace id, W3C trace id, request id or dispatch id names; None when none does.
+
+    Of a large trace some rows are loaded: `opened` names runs whose children must be among them.
+    """
+    opened = {*opened, any_id.lower()}
     action = Action()
     with connection.cursor() as cursor:
         traces = reader.trace_ids_of(cursor, any_id)
@@ -50,14 +57,20 @@ def gather(any_id: str) -> Action | None:
             if not new_hops and not new_traces:
                 break
             action.hops.update((hop.id, hop) for hop in new_hops)
-            new_runs = _load(cursor, action, new_traces)
+            new_runs = _load(cursor, action, new_traces, opened)
             found = _hops(_around(new_runs, new_traces, new_hops))
     return action if action.runs or action.hops else None
 
 
-def _load(cursor: Any, action: Action, trace_ids: list[str]) -> list[RunRow]:
+def _load(cursor: Any, action: Action, trace_ids: list[str], opened: Collection[str]) -> list[RunRow]:
+    if not trace_ids:
+        return []
     action.runs.update((trace_id, []) for trace_id in trace_ids)
-    runs = reader.load_runs(cursor, trace_ids) if trace_ids else []
+    large = reader.traces_larger_than(cursor, trace_ids, LARGE)
+    runs = reader.load_runs(cursor, [one for one in trace_ids if one not in large])
+    for trace_id in large:
+        shape = action.outlines[trace_id] = outline(reader.load_outline(cursor, trace_id))
+        runs += reader.load_runs_by_id(cursor, chosen(shape, opened))
     for run in runs:
         action.runs.setdefault(run.trace_id, []).append(run)
     return runs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,9 +17,11 @@ from traces_app.stitch import stitch
 from traces_app.store import reader
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
     from decimal import Decimal
 
-    from traces_app.tree import StitchedTree
+    from traces_app.outline import Outline
+    from traces_app.tree import Node, StitchedTree
 
 MAX_LIMIT = 200
 _STATUS = ("running", "ok", "error")
@@ -85,6 +87,11 @@ class ActionRow:
     feedback: tuple[tuple[str, float | None], ...] = ()
 
     @property
+    def cursor(self) -> str:
+        """The row's place in the list."""
+        return f"{self.seen_at.isoformat()}_{self.id}"
+
+    @property
     def seconds(self) -> float | None:
         return (self.end - self.start).total_seconds() if self.start and self.end else None
 
@@ -104,26 +111,33 @@ class RunDetail:
     payload: RunPayload
 
 
-def list_actions(*, q: str = "", cursor: str = "", limit: int = 50) -> ActionPage:
-    """Newest first. Raises FilterError (a ValueError) that names what is wrong with the filter or the cursor."""
+def list_actions(
+    *, q: str = "", cursor: str = "", after: str = "", limit: int = 50, project: str = ""
+) -> ActionPage:
+    """Newest first, before `cursor` or (a live tail) since `after`, both a row's `cursor`; of one project only if given.
+
+    Raises FilterError (a ValueError) that names what is wrong with the filter or the cursor.
+    """
     terms = parse(q)
     conditions, values = filter_sql.where(terms)
-    after, start = "", list[Any]()
-    if cursor:
-        after, start = "AND (h.seen_at, h.trace_id) < (%s, %s)", [*read_cursor(cursor)]
+    bounds, start = "", list[Any]()
+    for mark, sign in ((cursor, "<"), (after, ">")):
+        if mark:
+            bounds, start = (
+                f"{bounds} AND (h.seen_at, h.trace_id) {sign} (%s, %s)",
+                [*start, *read_cursor(mark)],
+            )
+    if project:
+        bounds, start = f"{bounds} AND h.project = %s", [*start, project]
     count = max(1, min(limit, MAX_LIMIT))
-    query = _LIST.format(conditions=conditions, nested=_PART_OF_ANOTHER, after=after)
+    query = _LIST.format(conditions=conditions, nested=_PART_OF_ANOTHER, after=bounds)
     with connection.cursor() as cur:
         cur.execute(query, [*values, *start, count + 1])
         found = cur.fetchall()
         rows = _rows(cur, found[:count])
-        hint = _estimate(cur) if not terms else None
+        hint = _estimate(cur) if not terms and not project else None
     more = len(found) > count
-    return ActionPage(rows, _cursor(rows[-1]) if more else "", hint)
-
-
-def _cursor(row: ActionRow) -> str:
-    return f"{row.seen_at.isoformat()}_{row.id}"
+    return ActionPage(rows, rows[-1].cursor if more else "", hint)
 
 
 def read_cursor(cursor: str) -> tuple[datetime, UUID]:
@@ -226,10 +240,70 @@ def _row(
     )
 
 
-def get_tree(any_id: str, *, now: datetime | None = None) -> StitchedTree | None:
-    """The whole action that any of its ids names; None when nothing does."""
+def get_tree(
+    any_id: str, *, opened: Collection[str] = (), now: datetime | None = None
+) -> StitchedTree | None:
+    """The action that any of its ids names; None when nothing does.
+
+    Of a trace with more than `outline.LARGE` runs the tree holds the upper levels, the ways down to faults and the
+    children of the `opened` runs; counts and tokens are of all of it.
+    """
+    action = gather(any_id, opened)
+    if action is None:
+        return None
+    tree = stitch(action.all_runs, action.hops.values(), now=now, whole=not action.outlines)
+    return _with_outlines(tree, action.outlines.values()) if action.outlines else tree
+
+
+def _with_outlines(tree: StitchedTree, shapes: Iterable[Outline]) -> StitchedTree:
+    """The loaded rows with what their whole subtrees hold."""
+    below = {run_id: count for shape in shapes for run_id, count in shape.below.items()}
+    tokens = {run_id: spent for shape in shapes for run_id, spent in shape.tokens.items()}
+    broods = {run_id: len(brood) for shape in shapes for run_id, brood in shape.children.items()}
+    extra: dict[str, int] = {}  # rows that were not loaded, on the way up to hops and callers
+    spent: dict[str, int] = {}
+    nodes: list[Node] = []
+    for node in reversed(tree.nodes):
+        count = below.get(node.id, node.descendant_count) if node.run_id else node.descendant_count
+        missing = max(count - node.descendant_count, 0)
+        held = max(missing, extra.get(node.id, 0))
+        used = tokens.get(node.id) if node.run_id else None
+        total = max(used or 0, spent.get(node.id, 0), node.tokens or 0) or node.tokens
+        nodes.append(
+            replace(
+                node,
+                descendant_count=node.descendant_count + held,
+                child_count=max(node.child_count, broods.get(node.id, 0)),
+                tokens=total,
+            )
+        )
+        if node.parent_id:
+            extra[node.parent_id] = extra.get(node.parent_id, 0) + held
+            spent[node.parent_id] = spent.get(node.parent_id, 0) + (total or 0)
+    nodes.reverse()
+    roots = [node.tokens for node in nodes if node.parent_id is None and node.tokens]
+    story = replace(tree.story, tokens=sum(roots) if roots else tree.story.tokens)
+    return replace(tree, nodes=tuple(nodes), story=story)
+
+
+def run_ids_of(any_id: str) -> list[str]:
+    """Every stored run of an action, of large traces too, by trace and start."""
     action = gather(any_id)
-    return stitch(action.all_runs, action.hops.values(), now=now) if action else None
+    if action is None:
+        return []
+    loaded = [run.run_id for run in action.all_runs]
+    return list(
+        dict.fromkeys([*loaded, *(one for shape in action.outlines.values() for one in shape.parents)])
+    )
+
+
+def may_see(tree: StitchedTree, project: str) -> bool:
+    """Whether a key of this project may see the action: it began there. "" sees all."""
+    first = next((node.run_id for node in tree.nodes if node.run_id and node.status != "missing"), None)
+    if not project or first is None:
+        return not project
+    with connection.cursor() as cur:
+        return any(run.project == project for run in reader.load_runs_by_id(cur, [first]))
 
 
 def get_run(run_id: str) -> RunDetail | None:

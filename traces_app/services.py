@@ -92,4 +92,5 @@ def facts_of(run: RunRow) -> RunFacts:
         model=run.model or "",
         prompt_version=str(prompt),
         routing_version=run.routing_version,
+        project=run.project,
     )

@@ -26,17 +26,22 @@ _KIND_OF_TYPE: dict[str, Kind] = {"llm": "llm", "embedding": "llm", "tool": "too
 
 
 def stitch(
-    runs: Iterable[RunRow], dispatches: Iterable[DispatchRow] = (), *, now: datetime | None = None
+    runs: Iterable[RunRow],
+    dispatches: Iterable[DispatchRow] = (),
+    *,
+    now: datetime | None = None,
+    whole: bool = True,
 ) -> StitchedTree:
     """The tree of one action. Any order and any repetition of the rows gives the identical tree.
 
-    `now` decides running against stalled; without it, the present moment.
+    `now` decides running against stalled; without it, the present moment. `whole=False` says that rows were
+    left out on purpose, so that none of them is counted as lost.
     """
     forest = link(runs, dispatches)
     moment = now or datetime.now(UTC)
     kinds = kinds_of(forest)
     statuses = _statuses(forest, kinds, moment)
-    missing = _missing(forest, kinds, moment)
+    missing = _missing(forest, kinds, moment, whole=whole)
     findings = diagnose.diagnose(diagnose.Scene(forest, kinds, statuses, moment))
     nodes = _nodes(forest, kinds, statuses, findings)
     trace_ids = sorted({one.trace_id for one in forest.items.values() if isinstance(one, RunRow)})
@@ -128,7 +133,7 @@ def _last_news(forest: Forest) -> datetime:
     return max(times, default=datetime.min.replace(tzinfo=UTC) + timedelta(days=1))
 
 
-def _missing(forest: Forest, kinds: dict[str, Kind], now: datetime) -> tuple[Missing, ...]:
+def _missing(forest: Forest, kinds: dict[str, Kind], now: datetime, *, whole: bool) -> tuple[Missing, ...]:
     """What is named but absent: parents, pool runs of calls that went through, records of hops."""
     absent: list[Missing] = []
     unknown_hops: dict[str, str] = {}
@@ -151,7 +156,7 @@ def _missing(forest: Forest, kinds: dict[str, Kind], now: datetime) -> tuple[Mis
         Missing(hop, "dispatcher", f"the dispatch record {pool} ran under")
         for hop, pool in sorted(unknown_hops.items())
     ]
-    return tuple(absent + _uncounted(forest, counted))
+    return tuple(absent + _uncounted(forest, counted)) if whole else tuple(absent)
 
 
 def _uncounted(forest: Forest, counted: dict[str, int]) -> list[Missing]:

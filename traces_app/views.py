@@ -125,7 +125,7 @@ def action_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def trace(request: HttpRequest, any_id: str) -> HttpResponse:
     """One action; what is worth reading first is selected."""
-    tree = _tree(any_id)
+    tree = _tree(request, any_id)
     return _answer(request, Place(any_id, tree, default_selection(tree), request.GET.get("tab", "")))
 
 
@@ -134,7 +134,7 @@ def trace(request: HttpRequest, any_id: str) -> HttpResponse:
 @require_safe
 def run(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
     """One action with the panel of a run open; for htmx the panel alone."""
-    tree = _tree(any_id)
+    tree = _tree(request, any_id)
     return _answer(request, Place(any_id, tree, _step(tree, str(run_id)), request.GET.get("tab", "")))
 
 
@@ -143,7 +143,7 @@ def run(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
 @require_safe
 def hop(request: HttpRequest, any_id: str, step: str) -> HttpResponse:
     """The same for a step that is no run: a caller, a dispatcher, a placeholder."""
-    tree = _tree(any_id)
+    tree = _tree(request, any_id)
     return _answer(request, Place(any_id, tree, _step(tree, step), request.GET.get("tab", "")))
 
 
@@ -179,7 +179,7 @@ def record(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
     """Record a person's judgement of a run; 422 with the form when a field is wrong."""
     if not request.user.has_perm(ADD_FEEDBACK):
         raise PermissionDenied("Recording feedback needs the permission feedback_app.add_feedback.")
-    tree = _tree(any_id)
+    tree = _tree(request, any_id)
     place = Place(any_id, tree, _step(tree, str(run_id)), "feedback")
     form = FeedbackForm(request.POST)
     if not form.is_valid() or not _submitted(form, str(run_id), request.user):
@@ -207,8 +207,11 @@ def _submitted(form: FeedbackForm, run_id: str, actor: Any) -> bool:
     return True
 
 
-def _tree(any_id: str) -> StitchedTree:
-    tree = selectors.get_tree(any_id) if ANY_ID.fullmatch(any_id) else None
+def _tree(request: HttpRequest, any_id: str) -> StitchedTree:
+    match = request.resolver_match
+    selected = match.kwargs.get("run_id", "") if match else ""
+    opened = {*_fold(request).opened, str(selected)}
+    tree = selectors.get_tree(any_id, opened=opened) if ANY_ID.fullmatch(any_id) else None
     if tree is None:
         raise Http404(f"No action has the id {any_id[:128]}.")
     return tree

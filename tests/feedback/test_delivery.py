@@ -13,14 +13,15 @@ from langsmith import Client, traceable, tracing_context
 from feedback_app.models import Delivery, Feedback
 from feedback_app.services import resend, retract_feedback, submit_feedback
 from tests.feedback.conftest import Recorder, eventually, job_process
-from tests.ingest.conftest import INGEST_KEY, Server, server, store_url  # noqa: F401 fixtures
+from tests.ingest.conftest import INGEST_KEY, Server
+from tests.traces.conftest import server, store_url  # noqa: F401 fixtures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_django.fixtures import Settings
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from feedback_app.services import submit_feedback
+from registry_app.models import ApiKey
 from registry_app.services import ensure_api_key
 from routing_app.models import DispatchRecord
 from tests.traces.scenes import T0, clean, uid
@@ -85,7 +87,7 @@ def action(http: httpx.Client, shift: timedelta) -> None:
 
 
 @pytest.fixture
-def api(client: Client, store_url: str) -> Client:
+def api(client: Client, database_url: str) -> Client:
     ensure_api_key(KEY, name="reader", scopes=("*",))
     client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {KEY}"
     return client
@@ -232,5 +234,53 @@ def test_a_bad_filter_is_422_and_says_where(api: Client, q: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/traces", "/api/traces/x/tree", "/api/diagnostics/findings"])
-def test_without_a_key_nothing_is_told(client: Client, path: str, store_url: str) -> None:
+def test_without_a_key_nothing_is_told(client: Client, path: str, database_url: str) -> None:
     assert client.get(path).status_code == 401
+
+
+@pytest.mark.usefixtures("action")
+def test_a_window_of_the_tree_by_rows_and_by_what_is_open(api: Client) -> None:
+    path = f"/api/traces/{uid('caller')}/tree"
+    whole = api.get(path).json()["nodes"]
+    cut = api.get(path, {"from": 1, "limit": 2}).json()
+    assert [one["id"] for one in cut["nodes"]] == [one["id"] for one in whole[1:3]]
+    assert (cut["window"]["from"], cut["window"]["after"]) == (1, len(whole) - 3)
+    for bad in ({"from": -1, "limit": 2}, {"limit": 0}, {"limit": 99_999}):
+        assert api.get(path, bad).status_code == 422
+
+
+@pytest.mark.usefixtures("action")
+def test_a_live_tail_asks_for_what_came_after(api: Client) -> None:
+    first = api.get("/api/traces")
+    body = first.json()
+    assert body["items"]
+    unchanged = api.get("/api/traces", headers={"If-None-Match": first["ETag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    nothing = api.get("/api/traces", {"after": body["tail"]}).json()
+    assert (nothing["items"], nothing["tail"]) == ([], body["tail"])
+    assert api.get("/api/traces", {"after": "yesterday"}).status_code == 422
+
+
+@pytest.mark.usefixtures("action")
+def test_a_key_of_a_project_sees_the_actions_that_began_there(api: Client) -> None:
+    path = f"/api/traces/{uid('caller')}/tree"
+    for project, status in (("web-app", 200), ("another", 404)):
+        key = f"ask_test_{project}_" + "p" * 40
+        ensure_api_key(key, name=project, scopes=("read",))
+        ApiKey.objects.filter(name=project).update(project=project)
+        held = {"Authorization": f"Bearer {key}"}
+        assert api.get(path, headers=held).status_code == status
+        assert bool(api.get("/api/traces", headers=held).json()["items"]) is (status == 200)
+        assert api.get(f"/api/traces/runs/{uid('caller')}", headers=held).status_code == status
+
+
+def test_feedback_never_binds_to_a_run_of_another_project(http: httpx.Client, shift: timedelta) -> None:
+    runs, _ = clean()
+    send(http, runs, [], shift)
+    given: dict[str, Any] = {"run_id": uid("caller"), "key": "helpful", "score": 1}
+    stranger = submit_feedback(**given, source_event_id="a", project="another").feedback
+    own = submit_feedback(**given, source_event_id="b", project="web-app").feedback
+    assert services.bind_feedback() == 1
+    stranger.refresh_from_db()
+    own.refresh_from_db()
+    assert (stranger.bound_at, own.bound_at is not None) == (None, True)

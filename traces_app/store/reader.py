@@ -23,6 +23,15 @@ _HEX = frozenset("0123456789abcdef")
 PARTS_OF_TRACES = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.trace_id = ANY(%s::uuid[])"
 PARTS_OF_RUNS = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.run_id = ANY(%s::uuid[])"
 FACTS = "SELECT uuid_send(trace_id), chunk_id, facts FROM traces_app_chunk WHERE trace_id = ANY(%s::uuid[])"
+FACTS_OF_CHUNKS = FACTS + " AND chunk_id = ANY(%s)"
+#: Lean rows for `traces_app.outline`, by start.
+OUTLINE = (
+    "SELECT run_id::text, parent_id::text, status = 2, CASE WHEN run_type = 'llm' THEN total_tokens END"
+    " FROM traces_app_runpart WHERE trace_id = %s ORDER BY start_time NULLS LAST, run_id LIMIT %s"
+)
+#: More parts of one trace than this are not looked at.
+OUTLINE_PARTS = 400_000
+SIZES = "SELECT trace_id::text, runs FROM traces_app_tracehead WHERE trace_id = ANY(%s::uuid[]) AND runs > %s"
 PAYLOADS = (
     "SELECT uuid_send(trace_id), chunk_id, payload FROM traces_app_chunk"
     " WHERE trace_id = ANY(%s::uuid[]) AND chunk_id = ANY(%s)"
@@ -48,7 +57,21 @@ def load_runs(cur: Cursor, trace_ids: Iterable[str]) -> list[RunRow]:
 
 def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
     """Return the runs with these ids that are stored, by start and run id."""
-    return _rows(cur, _parts(cur, PARTS_OF_RUNS, run_ids))
+    parts = _parts(cur, PARTS_OF_RUNS, run_ids)
+    _fill(cur, parts, FACTS_OF_CHUNKS, "facts", [p.chunk_id for p in parts])
+    return _sorted(parts)
+
+
+def traces_larger_than(cur: Cursor, trace_ids: Iterable[str], runs: int) -> set[str]:
+    """Return those of the traces that hold more runs."""
+    cur.execute(SIZES, (list(trace_ids), runs))
+    return {row[0] for row in cur.fetchall()}
+
+
+def load_outline(cur: Cursor, trace_id: str) -> Sequence[Any]:
+    """Return the lean rows of a trace: (run id, parent's, failed, tokens of an LLM call), by start."""
+    cur.execute(OUTLINE, (trace_id, OUTLINE_PARTS))
+    return cur.fetchall()
 
 
 def trace_ids_of(cur: Cursor, any_id: str) -> set[str]:
@@ -92,6 +115,10 @@ def _parts(cur: Cursor, query: str, ids: Iterable[str]) -> list[RunPart]:
 
 def _rows(cur: Cursor, parts: list[RunPart]) -> list[RunRow]:
     _fill(cur, parts, FACTS, "facts")
+    return _sorted(parts)
+
+
+def _sorted(parts: list[RunPart]) -> list[RunRow]:
     rows = [run_row(run) for run in _merged(parts)]
     return sorted(rows, key=lambda r: (r.start or _EPOCH, r.run_id))
 
