@@ -119,7 +119,9 @@ def _admitted(order: Order) -> Replica:
     replica = order.replica
     if replica is None or replica not in pool.replicas:
         replica = pool.choose()
-    if replica is None or not replica.breaker.admits():
+    elif not replica.breaker.admits():
+        replica = None
+    if replica is None:
         reason = next(
             (known.breaker.reason for known in pool.replicas if known.breaker.reason), "unreachable"
         )
@@ -150,7 +152,7 @@ async def _exchange(call: Call, order: Order, replica: Replica) -> None:
             with Deadline(order.deadline_s):
                 await _ask(call, order, replica, relay)
         except NotReached as error:
-            replica.breaker.failed(str(error))
+            replica.breaker.failed(str(error), refused=True)
             raise
         except Lost as lost:
             replica.breaker.failed(str(lost))

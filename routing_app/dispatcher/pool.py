@@ -83,7 +83,7 @@ class Breaker:
     A pool's own 5xx does not count: it was reached and answered.
     """
 
-    __slots__ = ("cooldown", "failures", "opened", "probing", "reason", "retry_at")
+    __slots__ = ("cooldown", "failures", "opened", "probing", "reason", "refused", "retry_at")
 
     THRESHOLD = 5
     COOLDOWN_S, LONGEST_COOLDOWN_S = 1.0, 10.0
@@ -95,6 +95,8 @@ class Breaker:
         self.retry_at = 0.0
         self.cooldown = self.COOLDOWN_S
         self.reason = ""
+        #: The last failure was to get no connection: to ask again costs nothing and loses nothing.
+        self.refused = False
 
     @property
     def state(self) -> Literal["closed", "open", "half-open"]:
@@ -115,8 +117,9 @@ class Breaker:
             self.opened = self.probing = False
             self.cooldown, self.reason = self.COOLDOWN_S, ""
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, *, refused: bool = False) -> None:
         self.failures += 1
+        self.refused = refused
         if not self.opened and self.failures < self.THRESHOLD:
             return
         if self.opened and self.probing:
@@ -187,14 +190,18 @@ class Pool:
         self.auth_headers = _auth_headers(spec.secret)
 
     def choose(self, *, avoid: Replica | None = None) -> Replica | None:
-        """The least-loaded replica whose breaker admits a call."""
-        best: Replica | None = None
-        for replica in self.replicas:
-            if replica is avoid or not replica.breaker.admits():
-                continue
-            if best is None or replica.active < best.active:
-                best = replica
-        return best
+        """The least-loaded replica whose breaker admits a call, besides `avoid`, which was not reached.
+
+        In a rolling restart a replica may be back before its breaker knows, just as the next one goes: one that
+        only refused connections is then asked all the same, when there is no other.
+        """
+        others = [replica for replica in self.replicas if replica is not avoid]
+        found = [replica for replica in others if replica.breaker.admits()] or [
+            replica
+            for replica in others
+            if replica.breaker.refused and (replica.breaker.probing or avoid is not None)
+        ]
+        return min(found, key=_load, default=None)
 
     def retry_after(self) -> float:
         now = time.monotonic()
@@ -221,6 +228,10 @@ class Pool:
     def close(self) -> None:
         for replica in self.replicas:
             replica.endpoint.close()
+
+
+def _load(replica: Replica) -> int:
+    return replica.active
 
 
 def _auth_headers(secret: str) -> Headers:
