@@ -1,6 +1,6 @@
 """CPU per request and added latency of the dispatcher, beside nginx in the same run, on loopback.
 
-    .venv/bin/python bench/dispatcher_bench.py [--seconds 2] [--rounds 5]
+    .venv/bin/python bench/dispatcher_bench.py [--seconds 2] [--rounds 5] [--peers]
 
 Both fronts proxy the same 1 KB `POST /runs/wait` to the same upstream, one process each. The dispatcher does all
 it does in service: keys, shape check, route, breaker, trace headers, a dispatch record in PostgreSQL per request.
@@ -158,9 +158,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(*command: str, env: dict[str, str] | None = None) -> Iterator[int]:
+def process(*command: str, env: dict[str, str] | None = None, quiet: bool = False) -> Iterator[int]:
     """A child process; its pid. Ended with its group."""
-    child = subprocess.Popen(command, env=env, cwd=ROOT, start_new_session=True)
+    out = subprocess.DEVNULL if quiet else None
+    child = subprocess.Popen(command, env=env, cwd=ROOT, start_new_session=True, stdout=out, stderr=out)
     try:
         yield child.pid
     finally:
@@ -211,6 +212,39 @@ def nginx(folder: Path, upstream: int) -> Iterator[tuple[int, list[int]]]:
     with process("nginx", "-c", str(config), "-p", str(folder), "-e", str(folder / "error.log")) as pid:
         wait_ready(port)
         yield port, [pid, *children(pid)]
+
+
+LITELLM = """
+general_settings:
+  pass_through_endpoints:
+    - {{path: /runs/wait, target: "http://127.0.0.1:{upstream}/runs/wait"}}
+    - {{path: /runs/stream, target: "http://127.0.0.1:{upstream}/runs/stream"}}
+"""
+
+
+@contextmanager
+def litellm(folder: Path, upstream: int) -> Iterator[tuple[int, list[int]]]:
+    """LiteLLM's proxy as a pass-through, from a virtual environment of its own that is made once."""
+    binaries = peers()
+    port = free_port()
+    config = folder / "litellm.yaml"
+    config.write_text(LITELLM.format(upstream=upstream))
+    env = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    env.pop("DATABASE_URL", None)
+    command = (str(binaries / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port))
+    with process(*command, "--telemetry", "False", env=env, quiet=True) as pid:
+        wait_ready(port, "/health/liveliness", 120)
+        yield port, [pid, *children(pid)]
+
+
+def peers() -> Path:
+    """The peers' `bin`; raises CalledProcessError when they cannot be installed."""
+    home = ROOT / ".data" / "peers"
+    if not (home / "bin" / "litellm").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        install = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "litellm[proxy]"]
+        subprocess.run(install, check=True)
+    return home / "bin"
 
 
 def children(pid: int) -> list[int]:
@@ -386,7 +420,7 @@ def show(figures: list[Figures]) -> None:
         )
 
 
-async def run(seconds: float, count: int) -> None:
+async def run(seconds: float, count: int, *, with_peers: bool) -> None:
     upstream = free_port()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
@@ -401,6 +435,14 @@ async def run(seconds: float, count: int) -> None:
         else:
             print("skipped: nginx is not on PATH, so there is no ratio")
         fronts.append(("dispatcher", *stack.enter_context(dispatcher(folder, upstream, url))))
+        if with_peers:
+            try:
+                fronts.append(("litellm", *stack.enter_context(litellm(folder, upstream))))
+            except (subprocess.CalledProcessError, SystemExit) as error:
+                print(f"skipped: LiteLLM's proxy could not be made ready: {error}")
+        else:
+            print("skipped: LiteLLM's proxy, which --peers (make bench PEERS=1) installs and measures")
+        print(f"load average {os.getloadavg()[0]:.1f}")
         show(await rounds(fronts, count, seconds))
         with psycopg.connect(url) as connection:
             row = connection.execute("SELECT count(*) FROM routing_app_dispatchrecord").fetchone()
@@ -411,12 +453,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one round at 16 connections")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", action="store_true", help="measure LiteLLM's proxy too")
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.upstream:
         asyncio.run(serve_upstream(options.upstream))
     else:
-        asyncio.run(run(options.seconds, options.rounds))
+        asyncio.run(
+            run(options.seconds, options.rounds, with_peers=options.peers or bool(os.environ.get("PEERS")))
+        )
 
 
 if __name__ == "__main__":
