@@ -39,7 +39,7 @@ up: install ## start everything and keep serving until Ctrl-C
 	@exec $(BIN)/python -m platform_site.up --with-parent
 
 test: install-dev ## every test (PYTEST_ARGS=… for more)
-	@exec $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 check: install-dev ## lint, types, import arrows, migrations, generated files
 	@exec $(BIN)/python -m platform_site.check

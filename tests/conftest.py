@@ -13,6 +13,9 @@ from platform_site import pg
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOT_IN_TESTS = ("LANGSMITH_TRACING", "LANGSMITH_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "PLATFORM_ENV")
 
+#: Folders whose tests call one platform of real processes.
+SHARE_A_PLATFORM = ("integration",)
+
 for name in NOT_IN_TESTS:
     os.environ.pop(name, None)
 os.environ["DATABASE_POOL_SIZE"] = "0"  # a pool would hold test databases open
@@ -29,6 +32,14 @@ def pytest_configure() -> None:
     settings.SERVESTATIC_USE_FINDERS = True
     settings.STATIC_ROOT = None
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One test process takes a whole file, and all files that share the running platform: servers start once."""
+    for item in items:
+        folder = item.path.parent
+        group = folder if folder.name in SHARE_A_PLATFORM else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(REPOSITORY))))
 
 
 @pytest.fixture
