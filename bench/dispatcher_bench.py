@@ -456,6 +456,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="measure LiteLLM's proxy too")
     parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     if options.upstream:
         asyncio.run(serve_upstream(options.upstream))
     else:
