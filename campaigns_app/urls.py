@@ -14,6 +14,7 @@ urlpatterns = [
     path("suppressions/add", views_operate.suppression_add, name="suppress"),
     path("suppressions/remove", views_operate.suppression_remove, name="unsuppress"),
     path("enrollments/<uuid:pk>/", views.enrollment_detail, name="enrollment"),
+    path("touches/by-run/<uuid:run_id>", views.touch_of_run, name="touch-of-run"),
     path("touches/<uuid:pk>/reply", views.mark_reply, name="mark-reply"),
     re_path(
         r"^touches/(?P<pk>[0-9a-f-]{36})/(?P<what>sent|not-sent)$",

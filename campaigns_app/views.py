@@ -92,6 +92,18 @@ def mark_reply(request: HttpRequest, pk: str) -> HttpResponse:
 
 @login_required
 @require_GET
+def touch_of_run(request: HttpRequest, run_id: str) -> HttpResponse:
+    """From a run to the mail it became: a link for htmx (empty when there is none), else its enrollment's page."""
+    touch = selectors.touches_of_runs([str(run_id)]).get(str(run_id))
+    if not request.headers.get("HX-Request"):
+        if touch is None:
+            raise Http404("This run wrote no mail of a campaign.")
+        return redirect("campaigns:enrollment", pk=touch.enrollment_id)
+    return render(request, "campaigns/_touch_link.html", {"touch": touch})
+
+
+@login_required
+@require_GET
 def ledger_page(request: HttpRequest) -> HttpResponse:
     return render(request, "campaigns/ledger.html", {"invariants": ledger.invariants()})
 

@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from platform_site import views
 from platform_site.api import api
 from routing_app.views_export import routing_json
-from traces_app import views as trace_views
+from traces_app import views_diagnostics as diagnostics
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
@@ -24,8 +24,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("feedback/", include("feedback_app.urls")),
     path("fleet/", include("routing_app.fleet_urls")),
     path("traces/", include("traces_app.urls")),
-    path("diagnostics/", trace_views.diagnostics, name="diagnostics"),
-    path("diagnostics/how-to/<slug:code>", trace_views.how_to, name="how-to"),
+    path("diagnostics/", diagnostics.diagnostics, name="diagnostics"),
+    path("diagnostics/how-to/<slug:code>", diagnostics.how_to, name="how-to"),
+    path("diagnostics/verify", diagnostics.verify, name="verify"),
+    path("diagnostics/<int:pk>/resolve", diagnostics.resolve, name="resolve-finding"),
     path("search", views.search, name="search"),
     path("keys", views.keys, name="keys"),
     path("_patterns", views.pattern_sheet, name="patterns"),

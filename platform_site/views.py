@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
@@ -14,26 +15,40 @@ from django.views.decorators.http import require_safe
 
 from platform_site import home as home_reads
 from platform_site import patterns
+from platform_site.lib.etag import revalidated
 from platform_site.lib.htmx import render_page, wants_fragment
+from platform_site.standing import standing
+from platform_site.templatetags.ui import when
+from routing_app.fleet import fleet
 from routing_app.selectors import current_drift
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+AN_ID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
 @login_required
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: HttpRequest) -> HttpResponseBase:
     """Is anything wrong now, where, since when."""
     found = home_reads.home()
     well = [tile.slug for tile in found.tiles if tile.state != "failing"]
-    context = {
+    seen = fleet()
+    context: dict[str, Any] = {
         "home": found,
+        "fleet": seen,
+        "lanes": {pool.slug: pool for pool in seen.pools},
+        "standing": standing(found.now - home_reads.WINDOW),
         "healthy": ", ".join(well),
         "healthy_verb": "is" if len(well) == 1 else "are",
         "drift": current_drift,  # called where it is drawn: on the page, not at each refresh
     }
-    return render_page(request, "home.html", context, partial="now")
+    response = render_page(request, "home.html", context, partial="now")
+    if not wants_fragment(request):
+        return response
+    clocks = (when(found.now), when(context["standing"].ledger.checked_at, "clock"))
+    return revalidated(request, response, ignore=[str(one).encode() for one in clocks])
 
 
 @login_required
@@ -41,6 +56,8 @@ def home(request: HttpRequest) -> HttpResponse:
 def search(request: HttpRequest) -> HttpResponse:
     """The bar's one field: an id opens its action, anything else filters the list."""
     text = request.GET.get("q", "").strip()[:200]
+    if AN_ID.fullmatch(text.lower()):
+        return HttpResponseRedirect(f"/traces/{text.lower()}/")
     return HttpResponseRedirect("/traces/?" + urlencode({"q": text}) if text else "/traces/")
 
 

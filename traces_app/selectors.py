@@ -27,7 +27,7 @@ MAX_LIMIT = 200
 _STATUS = ("running", "ok", "error")
 
 # A trace that a dispatch record ties to a stored caller is a part of that caller's action, not a row of its own.
-_PART_OF_ANOTHER = """
+PART_OF_ANOTHER = """
 EXISTS (SELECT 1 FROM routing_app_dispatchrecord d JOIN traces_app_tracehead c
     ON c.trace_id = CASE WHEN d.ls_trace_id ~ '^[0-9a-f-]{36}$' THEN d.ls_trace_id::uuid END
     WHERE d.run_id = h.root_run_id::text AND c.trace_id <> h.trace_id)
@@ -130,7 +130,7 @@ def list_actions(
     if project:
         bounds, start = f"{bounds} AND h.project = %s", [*start, project]
     count = max(1, min(limit, MAX_LIMIT))
-    query = _LIST.format(conditions=conditions, nested=_PART_OF_ANOTHER, after=bounds)
+    query = _LIST.format(conditions=conditions, nested=PART_OF_ANOTHER, after=bounds)
     with connection.cursor() as cur:
         cur.execute(query, [*values, *start, count + 1])
         found = cur.fetchall()

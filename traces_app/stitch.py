@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: An open run without any news in its action for this long is called stalled.
 STALL_AFTER = timedelta(minutes=15)
 
-_KIND_OF_TYPE: dict[str, Kind] = {"llm": "llm", "embedding": "llm", "tool": "tool", "retriever": "tool"}
+KIND_OF_TYPE: dict[str, Kind] = {"llm": "llm", "embedding": "llm", "tool": "tool", "retriever": "tool"}
 
 
 def stitch(
@@ -77,7 +77,7 @@ def kinds_of(forest: Forest) -> dict[str, Kind]:
         elif node_id in forest.hop_of or (not inside and is_worker_root(item)):
             kinds[node_id] = "pool"
         else:
-            kinds[node_id] = _KIND_OF_TYPE.get(item.run_type, "node" if inside else "caller")
+            kinds[node_id] = KIND_OF_TYPE.get(item.run_type, "node" if inside else "caller")
         if kinds[node_id] in ("pool", "node") or inside:
             in_pool.add(node_id)
     return kinds

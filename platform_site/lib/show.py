@@ -56,10 +56,15 @@ def shown_percent(part: float | None) -> str:
 
 
 def shown_time(moment: datetime, show: str = "full") -> str:
-    """`Thu 19 Nov, 11:41:07` in UTC; `clock` and `day` show that half. The browser rewrites it to its zone."""
+    """`Thu 19 Nov, 11:41:07` in UTC; `clock`, `minute` and `day` show a part, `near` the day only when it is not today's.
+
+    The browser rewrites it to its zone.
+    """
     at = moment.astimezone(UTC)
     day, clock = f"{at:%a} {at.day} {at:%b}", f"{at:%H:%M:%S}"
-    return {"clock": clock, "day": day}.get(show, f"{day}, {clock}")
+    if show == "near" and at.date() == datetime.now(UTC).date():
+        return clock
+    return {"clock": clock, "day": day, "minute": f"{at:%H:%M}"}.get(show, f"{day}, {clock}")
 
 
 def short_id(value: object) -> str:

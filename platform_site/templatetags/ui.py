@@ -13,6 +13,8 @@ from django.utils.html import format_html, format_html_join
 from platform_site.lib import show
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -102,6 +104,12 @@ def when(moment: datetime | None, how: str = "full") -> SafeString | str:
         how,
         show.shown_time(at, how),
     )
+
+
+@register.filter
+def get(mapping: Mapping[str, object], name: str) -> object:
+    """The entry of a mapping; None when there is none."""
+    return mapping.get(name)
 
 
 @register.filter

@@ -3,10 +3,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-import psycopg
 import pytest
 
-from tests.browser.stored import store
+from tests.browser.stored import emptied, store
 from tests.traces.follow_up import conversation_payload, follow_up
 from tests.traces.scenes import uid
 
@@ -43,7 +42,8 @@ def test_pages_are_accessible_and_fit(
     scheme: Literal["light", "dark"],
     width: int,
 ) -> None:
-    for path in ("/", "/traces/", DRAFT, f"{DRAFT}?tab=feedback", "/diagnostics/"):
+    how_to = "/diagnostics/how-to/two-traces"
+    for path in ("/", "/traces/", "/traces/strips", DRAFT, f"{DRAFT}?tab=feedback", "/diagnostics/", how_to):
         page = open_page(path, color_scheme=scheme, viewport={"width": width, "height": 900})
         check(page)
 
@@ -118,8 +118,4 @@ def test_hostile_text_is_inert(
 
 @pytest.fixture(autouse=True)
 def empty_store(database_url: str) -> None:
-    """The store's tables are partitioned by hand and not among those Django empties."""
-    with psycopg.connect(database_url, autocommit=True) as conn:
-        conn.execute(
-            "TRUNCATE traces_app_runpart, traces_app_chunk, traces_app_attachment, traces_app_tracehead CASCADE"
-        )
+    emptied(database_url)

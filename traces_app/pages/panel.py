@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from traces_app.rows import RunPayload, RunRow
-    from traces_app.tree import Node, StitchedTree
+    from traces_app.tree import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class TokenPart:
 
 
 def run_panel(
-    tree: StitchedTree, node: Node, run: RunRow, payload: RunPayload, *, wanted: str, feedback_count: int
+    path: Sequence[str], node: Node, run: RunRow, payload: RunPayload, *, wanted: str, feedback_count: int
 ) -> dict[str, Any]:
     """Template context of a run's panel. An unknown tab is the first one."""
     turns = conversation(payload.inputs, payload.outputs)
@@ -44,7 +44,7 @@ def run_panel(
     tabs = _run_tabs(run, payload, turns=len(turns), error=bool(error), feedback=feedback_count)
     tab = next((one.name for one in tabs if one.name == wanted), tabs[0].name)
     context: dict[str, Any] = {
-        **_head(tree, node),
+        **_head(path, node),
         "first_token": run.first_token - run.start if run.first_token and run.start else None,
         "speed": _speed(run),
         "token_split": token_split(run),
@@ -52,6 +52,7 @@ def run_panel(
         "tab": tab,
         "turns": turns,
         "error_text": error,
+        "attachments": run.attachments,
     }
     if tab == "raw":
         context["raw"] = raw_json(_raw(run, payload))
@@ -62,13 +63,13 @@ def run_panel(
 
 
 def hop_panel(
-    tree: StitchedTree, node: Node, facts: Sequence[tuple[str, object]], wanted: str
+    path: Sequence[str], node: Node, facts: Sequence[tuple[str, object]], wanted: str
 ) -> dict[str, Any]:
     """Template context of a step that is no run: a caller, a dispatcher, a placeholder."""
     tabs = (Tab("facts", "Facts"),) + ((Tab("error", "Error"),) if node.error else ())
     known = (("Step", node.id), *facts) if facts else _node_facts(node)
     return {
-        **_head(tree, node),
+        **_head(path, node),
         "tabs": tabs,
         "tab": "error" if wanted == "error" and node.error else "facts",
         "hop_facts": [(name, value) for name, value in known if value not in ("", None, [], ())],
@@ -76,23 +77,16 @@ def hop_panel(
     }
 
 
-def _head(tree: StitchedTree, node: Node) -> dict[str, Any]:
+def _head(path: Sequence[str], node: Node) -> dict[str, Any]:
     return {
         "selected": node,
         "selected_duration": duration_of(node, datetime.now(UTC)),
-        "path": path_to(tree, node),
+        "path": short_path(path),
     }
 
 
-def path_to(tree: StitchedTree, node: Node) -> tuple[str, ...]:
+def short_path(names: Sequence[str]) -> tuple[str, ...]:
     """Names of the steps above, outermost first; the middle of a long way is left out."""
-    by_id = {one.id: one for one in tree.nodes}
-    names: list[str] = []
-    above = by_id.get(node.parent_id or "")
-    while above is not None and len(names) < 100:
-        names.append(above.name)
-        above = by_id.get(above.parent_id or "")
-    names.reverse()
     return tuple(names) if len(names) <= 4 else (names[0], "…", *names[-2:])
 
 
@@ -104,6 +98,8 @@ def _run_tabs(run: RunRow, payload: RunPayload, *, turns: int, error: bool, feed
         tabs.append(Tab("input", "Input"))
     if payload.outputs is not None:
         tabs.append(Tab("output", "Output"))
+    if run.attachments:
+        tabs.append(Tab("attachments", "Attachments", len(run.attachments)))
     return (*tabs, Tab("metadata", "Metadata"), Tab("feedback", "Feedback", feedback), Tab("raw", "Raw"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KIND_WORDS = {"pool": "pool root", "llm": "LLM"}
 MAX_INDENT = 12
+#: Levels offered by number; the keys 1 to 9 reach them too.
+MAX_LEVEL = 5
 TONES = {"error": "bad", "warning": "warn", "info": "info"}
 MARKS = {"error": "circle-x", "warning": "triangle-alert", "info": "info"}
 
@@ -49,6 +51,8 @@ class Row:
     own: bool
     plane: bool
     bar: SafeString
+    #: It holds the text looked for.
+    found: bool
     findings: tuple[FindingRow, ...]
 
 
@@ -74,6 +78,9 @@ class TreeTable:
     before_href: str
     after_href: str
     live: bool
+    #: (label, address, whether it is the one shown) of each way to fold the whole tree.
+    levels: tuple[tuple[str, str, bool], ...]
+    fold: Fold
 
 
 def tree_table(
@@ -100,7 +107,7 @@ def tree_table(
             siblings=places[node.id][1],
             expanded=(node.id not in cut.shut) if node.child_count else None,
             more=node.id in cut.shut,
-            href=f"{base}runs/{node.run_id}" if node.run_id else f"{base}hops/{quote(node.id, safe='')}",
+            href=step_href(node, base, fold.query),
             fold_href=_fold_href(node, fold, cut),
             selected=node.id == selected,
             tabbable=node.id == focus,
@@ -109,6 +116,7 @@ def tree_table(
             own=not node.child_count,
             plane=node.kind in waterfall.RAILS,
             bar=waterfall.bar(node, scale, moment, behind),
+            found=cut.found is not None and node.id in cut.found,
             findings=_findings(node, anchors),
         )
         for node in cut.nodes
@@ -121,6 +129,24 @@ def tree_table(
         before_href=_query(fold, first=max(cut.before - 500, 0)) if cut.before else "",
         after_href=_query(fold, first=cut.before + len(cut.nodes)) if cut.after else "",
         live=tree.state == "running",
+        levels=_levels(tree, fold),
+        fold=fold,
+    )
+
+
+def step_href(node: Node, base: str, query: str = "") -> str:
+    """The address of a step's panel; the list's filter goes along."""
+    where = f"{base}runs/{node.run_id}" if node.run_id else f"{base}hops/{quote(node.id, safe='')}"
+    return f"{where}?{urlencode({'q': query})}" if query else where
+
+
+def _levels(tree: StitchedTree, fold: Fold) -> tuple[tuple[str, str, bool], ...]:
+    deepest = max((node.depth for node in tree.nodes), default=0) + 1
+    steps = range(1, min(deepest, MAX_LEVEL + 1))
+    plain = Fold(query=fold.query)
+    return (
+        *((str(level), _query(replace(plain, level=level)), fold.level == level) for level in steps),
+        ("all", _query(replace(plain, level=deepest)), fold.level >= deepest),
     )
 
 
@@ -174,11 +200,12 @@ def _fold_href(node: Node, fold: Fold, cut: Window) -> str:
     if not node.child_count:
         return ""
     if node.id in cut.shut:
-        return _query(Fold(fold.opened | {node.id}, fold.closed - {node.id}, fold.first))
-    return _query(Fold(fold.opened - {node.id}, fold.closed | {node.id}, fold.first))
+        return _query(replace(fold, opened=fold.opened | {node.id}, closed=fold.closed - {node.id}))
+    return _query(replace(fold, opened=fold.opened - {node.id}, closed=fold.closed | {node.id}))
 
 
 def _query(fold: Fold, first: int | None = None) -> str:
     start = fold.first if first is None else first
     pairs = [("open", one) for one in sorted(fold.opened)] + [("closed", one) for one in sorted(fold.closed)]
-    return "?" + urlencode([*pairs, ("from", start)] if start else pairs)
+    others = (("from", start), ("level", fold.level), ("find", fold.find), ("q", fold.query))
+    return "?" + urlencode([*pairs, *((name, value) for name, value in others if value)])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from traces_app.tree import Node, StitchedTree
+
+MISROUTED = "decided-not-executed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,30 @@ def default_selection(tree: StitchedTree) -> Node | None:
     if calls:
         return max(calls, key=lambda node: (node.own_cost or 0, node.own_tokens or 0))
     return runs[0] if runs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One hop where what ran is not what was decided; each part is (what, decided, executed)."""
+
+    parts: tuple[tuple[str, str, str], ...]
+    assistant_id: str
+    row: str
+
+
+def mismatches(tree: StitchedTree) -> tuple[Mismatch, ...]:
+    """What the findings say was decided and what was executed, one entry a hop."""
+    return tuple(
+        Mismatch(_parted(found.evidence), node.assistant_id, node.id)
+        for node in tree.nodes
+        for found in node.findings
+        if found.code == MISROUTED
+    )
+
+
+def _parted(evidence: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    return tuple(
+        (what, str(evidence[f"decided_{what}"]), str(evidence.get(f"executed_{what}", "")))
+        for what in ("pool", "graph", "assistant")
+        if f"decided_{what}" in evidence
+    )

@@ -15,7 +15,8 @@
     const at = new Date(el.dateTime), show = el.dataset.show;
     if (isNaN(at)) return;
     const d = day.format(at).replace(",", ""), t = clock.format(at);
-    el.textContent = show === "clock" ? t : show === "day" ? d : `${d}, ${t}`;
+    const part = show === "near" && at.toDateString() === new Date().toDateString() ? "clock" : show;
+    el.textContent = part === "clock" ? t : part === "minute" ? t.slice(0, 5) : part === "day" ? d : `${d}, ${t}`;
   });
 
   // Theme: auto, light, dark; the admin uses the same key.
@@ -118,6 +119,24 @@
     if (el.closest("input, textarea, select, [contenteditable], dialog")) return;
     const row = el.closest("[role='treegrid'] tbody tr");
     if ((row && treeKeys(e, row.closest("table"), row)) || pageKeys(e)) e.preventDefault();
+  });
+
+  // The list's filter: a suggestion fills the word being written; a finished one is a link and is followed.
+  document.addEventListener("click", (e) => {
+    const el = e.target.closest("[data-fill]"), field = $("[data-filter]");
+    if (!el || !field || e.ctrlKey || e.metaKey || !el.dataset.fill.endsWith(":")) return;
+    e.preventDefault();
+    field.value = field.value.replace(/\S*$/, el.dataset.fill);
+    field.focus();
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
+  // Newer rows come by themselves while the reader is at the top and on no row; else they are held and counted.
+  const busy = () => scrollY > 8 || document.activeElement?.closest?.("[data-rows], .c-filter");
+  document.addEventListener("htmx:afterSettle", (e) => {
+    const held = $("[data-held]");
+    if (held && e.target.id === "traces-held" && !busy()) held.click();
+    else if (held) say(held.textContent);
   });
 
   document.addEventListener("click", (e) => {

@@ -1,0 +1,156 @@
+"""Reads beside the list of actions, all under its filter: neighbours, newer actions, volume and latency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.utils import timezone
+
+from traces_app import filter_sql
+from traces_app.filters import FilterError, parse
+from traces_app.selectors import PART_OF_ANOTHER, read_cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: The strips cover this long, or what the newest actions cover when there are more than these.
+STRIP_WINDOW = timedelta(hours=24)
+STRIP_ACTIONS = 20_000
+STRIP_BUCKETS = 72
+#: Upper ends of the latency rows, seconds; the last row holds the rest.
+LATENCY_ENDS = (0.3, 1.0, 3.0, 10.0, 30.0)
+HELD_SHOWN = 99
+
+_PLACE = f"""
+SELECT h.seen_at, h.trace_id FROM traces_app_tracehead h
+WHERE h.trace_id = ANY(%s::uuid[]) ORDER BY {PART_OF_ANOTHER}, h.seen_at LIMIT 1
+"""  # noqa: S608
+_BESIDE = """
+SELECT h.trace_id::text FROM traces_app_tracehead h
+WHERE {conditions} AND NOT {nested} AND (h.seen_at, h.trace_id) {sign} (%s, %s)
+ORDER BY h.seen_at {order}, h.trace_id {order} LIMIT 1
+"""
+_NEWER = """
+SELECT count(*) FROM (
+    SELECT 1 FROM traces_app_tracehead h
+    WHERE {conditions} AND NOT {nested} AND (h.seen_at, h.trace_id) > (%s, %s) LIMIT %s
+) newer
+"""
+_STRIP = """
+WITH newest AS MATERIALIZED (
+    SELECT h.seen_at, h.status, extract(epoch FROM h.ended_at - h.started_at)::float8 AS seconds
+    FROM traces_app_tracehead h WHERE h.seen_at >= %s AND {conditions} ORDER BY h.seen_at DESC LIMIT %s
+)
+SELECT floor(extract(epoch FROM seen_at - %s) / %s)::int, width_bucket(seconds, %s), status, count(*) FROM newest
+GROUP BY 1, 2, 3
+"""
+_QUANTILES = """
+SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY seconds) FROM (
+    SELECT extract(epoch FROM h.ended_at - h.started_at)::float8 AS seconds
+    FROM traces_app_tracehead h WHERE h.seen_at >= %s AND {conditions} ORDER BY h.seen_at DESC LIMIT %s
+) newest
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Actions by time. `columns` run from the oldest; each counts all, failed, and by row of latency."""
+
+    since: datetime
+    until: datetime
+    columns: tuple[Column, ...]
+    #: Seconds at p50, p95 and p99; None when no action has ended.
+    quantiles: tuple[float | None, float | None, float | None]
+    #: True when the window holds more actions than were counted.
+    cut: bool
+
+    @property
+    def actions(self) -> int:
+        return sum(column.actions for column in self.columns)
+
+    @property
+    def failed(self) -> int:
+        return sum(column.failed for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    start: datetime
+    actions: int
+    failed: int
+    #: Ended actions by row of latency, the fastest first; one more entry than `LATENCY_ENDS`.
+    by_latency: tuple[int, ...]
+
+
+def neighbours(trace_ids: Sequence[str], q: str = "") -> tuple[str | None, str | None]:
+    """The actions above and below this one in the list that `q` cuts; (None, None) when `q` cannot be read."""
+    try:
+        conditions, values = filter_sql.where(parse(q))
+    except FilterError:
+        return None, None
+    with connection.cursor() as cursor:
+        cursor.execute(_PLACE, [list(trace_ids)])
+        place = cursor.fetchone()
+        if place is None:
+            return None, None
+        found = []
+        for sign, order in ((">", "ASC"), ("<", "DESC")):
+            query = _BESIDE.format(conditions=conditions, nested=PART_OF_ANOTHER, sign=sign, order=order)
+            cursor.execute(query, [*values, *place])
+            row = cursor.fetchone()
+            found.append(row[0] if row else None)
+    return found[0], found[1]
+
+
+def newer_than(cursor: str, q: str = "") -> int:
+    """How many actions came after the one at the cursor, counted up to one past `HELD_SHOWN`. Raises FilterError."""
+    conditions, values = filter_sql.where(parse(q))
+    query = _NEWER.format(conditions=conditions, nested=PART_OF_ANOTHER)
+    with connection.cursor() as cur:
+        cur.execute(query, [*values, *read_cursor(cursor), HELD_SHOWN + 1])
+        return int(cur.fetchone()[0])
+
+
+def strip(q: str = "", *, now: datetime | None = None) -> Strip:
+    """Volume and latency of the newest actions under the filter; bounded, whatever is stored. Raises FilterError.
+
+    Parts of an action that arrived as traces of their own are counted one by one here.
+    """
+    until = now or timezone.now()
+    since = until - STRIP_WINDOW
+    conditions, values = filter_sql.where(parse(q))
+    width = STRIP_WINDOW.total_seconds() / STRIP_BUCKETS
+    with connection.cursor() as cursor:
+        given: list[Any] = [since, *values, STRIP_ACTIONS]
+        cursor.execute(_STRIP.format(conditions=conditions), [*given, since, width, [-1.0, *LATENCY_ENDS]])
+        counted = cursor.fetchall()
+        cursor.execute(_QUANTILES.format(conditions=conditions), given)
+        quantiles = cursor.fetchone()[0] or (None, None, None)
+    return Strip(
+        since, until, _columns(counted, since, width), tuple(quantiles), _total(counted) >= STRIP_ACTIONS
+    )
+
+
+def _total(counted: Sequence[tuple[int, int | None, int, int]]) -> int:
+    return sum(row[3] for row in counted)
+
+
+def _columns(
+    counted: Sequence[tuple[int, int | None, int, int]], since: datetime, width: float
+) -> tuple[Column, ...]:
+    actions = [0] * STRIP_BUCKETS
+    failed = [0] * STRIP_BUCKETS
+    latency = [[0] * (len(LATENCY_ENDS) + 1) for _ in range(STRIP_BUCKETS)]
+    for at, row, status, count in counted:
+        place = min(max(at, 0), STRIP_BUCKETS - 1)
+        actions[place] += count
+        failed[place] += count if status == 2 else 0
+        if row is not None:
+            latency[place][min(max(row - 1, 0), len(LATENCY_ENDS))] += count
+    return tuple(
+        Column(since + timedelta(seconds=width * at), actions[at], failed[at], tuple(latency[at]))
+        for at in range(STRIP_BUCKETS)
+    )

@@ -1,0 +1,154 @@
+"""The list of actions, its strips, what is newer than it, and help with its filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from platform_site.lib.htmx import render_page, wants_fragment
+from platform_site.lib.show import shown_duration
+from traces_app import listing, selectors
+from traces_app.charts import strips
+from traces_app.charts.lists import duration_bar
+from traces_app.filters import FilterError
+from traces_app.pages import suggest
+from traces_app.views import may_read
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.utils.safestring import SafeString
+
+MAX_FILTER = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the list with its drawn duration."""
+
+    row: selectors.ActionRow
+    bar: SafeString
+
+
+@login_required
+@may_read
+@require_safe
+def action_list(request: HttpRequest) -> HttpResponse:
+    """Actions, newest first, cut by the filter; everything that shapes it is in the address."""
+    query = request.GET.get("q", "").strip()[:MAX_FILTER]
+    added = request.GET.get("add", "").strip()[:MAX_FILTER]
+    live = request.GET.get("live", "") != "off"
+    if added:
+        return HttpResponseRedirect(list_href(f"{query} {added}".strip(), live))
+    cursor = request.GET.get("cursor", "")[:200]
+    page, error = None, None
+    try:
+        page = selectors.list_actions(q=query, cursor=cursor)
+    except ValueError as failure:
+        error = str(failure)
+    top = page.rows[0] if page and page.rows and not cursor else None
+    context = {
+        "q": query,
+        "chips": suggest.chips(query, live),
+        "page": page,
+        "lines": [Line(row, duration_bar(row.seconds, row.status)) for row in page.rows] if page else [],
+        "error": error,
+        "first_page": not cursor,
+        "fields": suggest.FIELDS_SHOWN,
+        "live": live,
+        "live_href": list_href(query, not live),
+        "list_query": urlencode({"q": query}) if query else "",
+        "newest_href": list_href(query, live),
+        "older_href": "/traces/?" + urlencode({"q": query, "cursor": page.next_cursor})
+        if page and page.next_cursor
+        else "",
+        "newer_href": "/traces/newer?" + urlencode({"q": query, "cursor": top.cursor})
+        if top and live
+        else "",
+        "strips_href": "/traces/strips?" + urlencode({"q": query}),
+    }
+    return render_page(request, "traces/list.html", context, partial="rows", status=422 if error else 200)
+
+
+def list_href(query: str, live: bool = True) -> str:
+    pairs = [(name, value) for name, value in (("q", query), ("live", "" if live else "off")) if value]
+    return "/traces/" + ("?" + urlencode(pairs) if pairs else "")
+
+
+@login_required
+@may_read
+@require_safe
+def strip_page(request: HttpRequest) -> HttpResponse:
+    """Volume and latency under the list's filter, drawn and as a table."""
+    query = request.GET.get("q", "").strip()[:MAX_FILTER]
+    try:
+        found = listing.strip(query)
+    except FilterError as failure:
+        context: dict[str, Any] = {"error": str(failure), "q": query}
+        return render_page(request, "traces/strips.html", context, partial="drawn", status=422)
+    middle, slow, slowest = (shown_duration(seconds) for seconds in found.quantiles)
+    context = {
+        "q": query,
+        "strip": found,
+        "share": found.failed / found.actions if found.actions else None,
+        "quantiles": (("p50", middle), ("p95", slow), ("p99", slowest)) if middle else (),
+        "volume": strips.volume(
+            [(one.actions, one.failed) for one in found.columns],
+            f"Actions over 24 hours: {found.actions}, of them {found.failed} failed",
+        ),
+        "latency": strips.latency(
+            [one.by_latency for one in found.columns],
+            f"Durations over 24 hours: half within {middle}, 99 % within {slowest}",
+        ),
+        "ticks": (*(column.start for column in found.columns[::18]), found.until),
+        "latency_heads": latency_heads(),
+        "list_href": list_href(query),
+        "table_href": "/traces/strips?" + urlencode({"q": query}),
+    }
+    return render_page(request, "traces/strips.html", context, partial="drawn")
+
+
+def latency_heads() -> tuple[str, ...]:
+    ends = [shown_duration(end) for end in listing.LATENCY_ENDS]
+    return (*(f"under {end}" for end in ends), f"{ends[-1]} and more")
+
+
+@login_required
+@may_read
+@require_safe
+def newer(request: HttpRequest) -> HttpResponse:
+    """The row that says how many actions are held back; 204 while there are none."""
+    query = request.GET.get("q", "").strip()[:MAX_FILTER]
+    cursor = request.GET.get("cursor", "")[:200]
+    try:
+        held = listing.newer_than(cursor, query)
+    except FilterError as failure:
+        return HttpResponse(str(failure), status=422, content_type="text/plain; charset=utf-8")
+    if not wants_fragment(request):
+        return HttpResponseRedirect(list_href(query))
+    if not held:
+        return HttpResponse(status=204)
+    context = {
+        "held": held,
+        "many": held > listing.HELD_SHOWN,
+        "most": listing.HELD_SHOWN,
+        "newest_href": list_href(query),
+        "newer_href": request.get_full_path(),
+    }
+    return render(request, "traces/_held.html", context)
+
+
+@login_required
+@may_read
+@require_safe
+def suggestions(request: HttpRequest) -> HttpResponse:
+    """How the word being written could go on."""
+    query = request.GET.get("q", "").strip()[:MAX_FILTER]
+    typed = request.GET.get("add", "")[:MAX_FILTER]
+    context = {"suggestions": suggest.complete(query, typed)}
+    return render(request, "traces/_suggestions.html", context)
