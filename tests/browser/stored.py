@@ -58,6 +58,8 @@ def _part(run: RunRow, payload: RunPayload | None) -> Any:
         "inputs": payload.inputs if payload else {"name": run.name},
         "outputs": payload.outputs if payload else {"done": True},
     }
+    told = {"agentic.graph_digest": run.graph_digest, "agentic.dispatch_id": run.dispatch_id}
+    attested = {name: value for name, value in told.items() if value}
     return make_part(
         kind=Kind.SPAN,
         trace_id=UUID(run.trace_id).bytes,
@@ -72,15 +74,13 @@ def _part(run: RunRow, payload: RunPayload | None) -> Any:
         assistant_id=run.assistant_id or "",
         pool=run.pool or "",
         routing_version=run.routing_version,
-        graph_digest=run.graph_digest or "",
-        dispatch_id=run.dispatch_id or "",
         model=run.model or "",
         prompt_tokens=run.prompt_tokens,
         completion_tokens=run.completion_tokens,
         total_tokens=run.total_tokens,
         cost=run.cost,
         first_token=_us(run.first_token),
-        facts={"metadata": dict(run.metadata), "error": run.error, "tags": list(run.tags)},
+        facts={"metadata": {**run.metadata, **attested}, "error": run.error, "tags": list(run.tags)},
         payload={**given, "error": run.error},
     )
 

@@ -10,6 +10,7 @@ import pytest
 from tests.browser.stored import emptied, store
 from tests.traces.follow_up import conversation_payload, follow_up
 from tests.traces.scenes import run, uid
+from traces_app.services import bind_feedback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ def test_an_operator_records_that_the_mail_was_answered(stored: str, open_page: 
     page.get_by_label("Score").fill("1")
     page.locator("#traces-panel").get_by_role("button", name="Record feedback").click()
     page.locator("#traces-panel .c-list").get_by_text("reply_received").wait_for()
+    bind_feedback()  # what a job does every 15 s
     page.goto(page.url.split("/traces/")[0] + "/traces/?q=has:feedback")
     assert page.get_by_role("row").filter(has_text="reply_received").count() == 1
 
