@@ -57,7 +57,7 @@ drill: install ## blast radius: kill, hang, fail and block one flooded pool, mea
 	@exec $(BIN)/python manage.py drill $(DRILL_ARGS)
 
 faults: install-dev ## kill real processes and count what was lost (FAULTS_KILLS=N for a slice)
-	@exec $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	@FAULTS_KILLS=$${FAULTS_KILLS:-200} exec $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
 
 db-stop: install ## stop the embedded PostgreSQL of this checkout
 	@exec $(BIN)/python -m platform_site.pg stop

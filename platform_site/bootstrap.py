@@ -92,7 +92,7 @@ def pool_urls(environ: Mapping[str, str], data_dir: Path) -> dict[str, str]:
     kept = kept_ports(data_dir) or pool_ports(data_dir)
     urls = {}
     for pool in POOLS:
-        port = environ.get(f"{pool}_PORT") or kept.get(pool)
+        port = environ.get(f"{pool}_POOL_PORT") or kept.get(pool)
         url = environ.get(f"{pool}_WORKER_URL") or (f"http://127.0.0.1:{port}" if port else "")
         if url:
             urls[pool] = url

@@ -87,7 +87,7 @@ def base_environment(
     """What every process gets: addresses, data folder, ports and pool secrets; what is set already wins."""
     made = local_secrets(env.data_dir)
     secrets = {name: value for name, value in made.items() if name.endswith("_WORKER_SECRET")}
-    ports = {f"{pool}_PORT": str(port) for pool, port in pool_ports(env.data_dir).items()}
+    ports = {f"{pool}_POOL_PORT": str(port) for pool, port in pool_ports(env.data_dir).items()}
     return {
         "LOG_FORMAT": "text",
         "LOG_LEVEL": "WARNING" if quiet else "INFO",  # a demonstration is read by eyes

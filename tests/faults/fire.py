@@ -108,6 +108,13 @@ class Fire:
         else:
             self._kill(target, self.children(CHILDREN[target]))
 
+    def whole(self) -> bool:
+        """Whether every process is there again and the platform answers."""
+        there = all(self.children(words) for words in CHILDREN.values())
+        with contextlib.suppress(httpx.TransportError):
+            return there and httpx.get(f"{self.url}/ok", timeout=5).status_code == 200
+        return False
+
     def kill_job_processes(self) -> None:
         self.kill("jobs")
         self.kill("second jobs")

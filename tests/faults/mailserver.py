@@ -39,8 +39,8 @@ class Mailserver:
         self._drop: list[str] = []
 
     def arm(self, moment: str, what: Callable[[], None]) -> None:
-        """Do `what` the next time a hand-over reaches `moment`."""
-        self._armed.append((moment, what))
+        """Do `what` the next time a hand-over reaches `moment`; one such trap is set at a time."""
+        self._armed = [(moment, what)]
 
     def arm_drop(self, moment: str) -> None:
         """Lose the connection the next time DATA (nothing taken) or ACCEPTED (taken, but not told) is reached."""
