@@ -38,8 +38,12 @@ demo: install ## start everything, send real actions through it, keep serving un
 up: install ## start everything and keep serving until Ctrl-C
 	@exec $(BIN)/python -m platform_site.up --with-parent
 
-test: install-dev ## every test (PYTEST_ARGS=… for more)
-	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+# Suites that kill processes for minutes have commands of their own.
+SLOW := tests/faults tests/faults_traces tests/drill
+
+test: install-dev ## every test but those of `make faults` and `make drill` (PYTEST_ARGS=… for more)
+	@echo "left to make faults and make drill, for they kill processes for minutes: $(SLOW)"
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(SLOW:%=--ignore=%) $(PYTEST_ARGS)
 
 check: install-dev ## lint, types, import arrows, migrations, generated files
 	@exec $(BIN)/python -m platform_site.check
@@ -57,7 +61,7 @@ drill: install ## blast radius: kill, hang, fail and block one flooded pool, mea
 	@exec $(BIN)/python manage.py drill $(DRILL_ARGS)
 
 faults: install-dev ## kill real processes and count what was lost (FAULTS_KILLS=N for a slice)
-	@FAULTS_KILLS=$${FAULTS_KILLS:-200} exec $(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+	@FAULTS_KILLS=$${FAULTS_KILLS:-200} exec $(BIN)/python -m pytest tests/faults tests/faults_traces $(PYTEST_ARGS)
 
 db-stop: install ## stop the embedded PostgreSQL of this checkout
 	@exec $(BIN)/python -m platform_site.pg stop

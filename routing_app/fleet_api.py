@@ -60,7 +60,7 @@ def post_drill(request: HttpRequest) -> Any:
         return Status(409, {"detail": str(error), "field": "", "errors": []})
 
 
-@router.get("/drills/{report_id}", auth=READ, response=DrillOut)
+@router.get("/drills/{report_id}", auth=READ, response=DrillOut, summary="One drill with its report")
 def get_drill(request: HttpRequest, report_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> Any:
     return DrillReport.objects.get(pk=report_id)
 
