@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from django.test import Client
 
 
-def test_api_description_and_page_are_served_from_our_own_origin(client: Client) -> None:
-    page = client.get("/api/docs").content.decode()
-    assert client.get("/api/openapi.json").json()["info"]["title"] == "Agentic sales platform"
+def test_api_description_and_page_are_served_from_our_own_origin(admin_client: Client) -> None:
+    page = admin_client.get("/api/docs").content.decode()
+    assert admin_client.get("/api/openapi.json").json()["info"]["title"] == "Agentic sales platform"
     assert "/static/ninja/swagger-ui-bundle.js" in page
     assert "//cdn" not in page
 
