@@ -89,7 +89,7 @@ def test_a_real_langgraph_server_takes_it_and_runs_a_graph_of_each_pool(tmp_path
     try:
         with get_sync_client(url=server.url) as client:
             found = {row["graph_id"] for row in client.assistants.search(limit=100)}
-            assert found == {spec.assistant_id for spec in GRAPHS}
+            assert found >= {spec.assistant_id for spec in GRAPHS}
             for pool in POOLS:
                 answer = client.runs.wait(None, f"probe_{pool.lower()}", input={"x": 1})
                 assert isinstance(answer, dict)
