@@ -57,7 +57,7 @@ def test_a_well_formed_request_id_is_kept_and_a_hostile_one_replaced(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "platform.request"):
-        kept = client.get("/api/openapi.json?q=private", headers={"x-request-id": "caller-id-0001"})
+        kept = client.get("/login/?q=private", headers={"x-request-id": "caller-id-0001"})
     assert kept.headers["x-request-id"] == "caller-id-0001"
     assert caplog.messages == ["GET /login/ 200"]
     made = client.get("/login/", headers={"x-request-id": "<script>alert(1)</script>"})
