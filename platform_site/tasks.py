@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 STALLED_AFTER_S = 10.0
 
 
-@app.periodic(cron="*/5 * * * * *")
+@app.periodic(cron="* * * * * */5")
 @app.task(queue="default", queueing_lock="retry_stalled_jobs", pass_context=False)
 async def retry_stalled_jobs(timestamp: int) -> None:
     """Bring back jobs whose worker died: procrastinate forgets the worker, but leaves its jobs `doing` for ever."""

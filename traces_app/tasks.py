@@ -20,13 +20,13 @@ SETTLED = FLUSH_GRACE + timedelta(seconds=5)
 MAX_TRACES = 1000
 
 
-@app.periodic(cron="*/30 * * * * *")
+@app.periodic(cron="* * * * * */30")
 @app.task(name="traces.diagnose", queue=QUEUE, queueing_lock="traces.diagnose", pass_context=False)
 def diagnose_settled(timestamp: int) -> None:
     diagnose_at(datetime.fromtimestamp(timestamp, UTC))
 
 
-@app.periodic(cron="*/15 * * * * *")
+@app.periodic(cron="* * * * * */15")
 @app.task(name="traces.bind_feedback", queue=QUEUE, queueing_lock="traces.bind_feedback")
 def bind_waiting(timestamp: int) -> None:
     bind_feedback()
