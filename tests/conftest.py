@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
 from platform_site import pg
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOT_IN_TESTS = ("LANGSMITH_TRACING", "LANGSMITH_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "PLATFORM_ENV")
+
+#: Tables that Django does not empty after a test: partitioned by hand, or those of the job queue.
+NOT_DJANGOS = (
+    "traces_app_runpart",
+    "traces_app_chunk",
+    "traces_app_attachment",
+    "procrastinate_jobs",
+    "procrastinate_periodic_defers",
+    "procrastinate_workers",
+)
 
 #: Folders whose tests call one platform of real processes.
 SHARE_A_PLATFORM = ("integration",)
@@ -43,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def database_url(transactional_db: None) -> str:
+def database_url(transactional_db: None) -> Iterator[str]:
     """URL of this test's database, with all migrations; for code and processes that use no Django.
 
     What is written through Django in the test is committed, and every table is emptied after it.
@@ -55,7 +69,9 @@ def database_url(transactional_db: None) -> str:
     host, port = (quote(str(settings[name] or ""), safe="") for name in ("HOST", "PORT"))
     login = f"{user}:{password}" if password else user
     query = f"host={host}" + (f"&port={port}" if port else "")
-    return f"postgresql://{login}@/{quote(str(settings['NAME']), safe='')}?{query}"
+    yield f"postgresql://{login}@/{quote(str(settings['NAME']), safe='')}?{query}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(NOT_DJANGOS)} CASCADE")
 
 
 @pytest.fixture

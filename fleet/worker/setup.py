@@ -18,6 +18,9 @@ from fleet.worker.database import schema_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from psycopg.rows import DictRow
+
+_ASK_AGAIN_S = 0.1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS thread (
     thread_id uuid PRIMARY KEY,
@@ -72,11 +75,25 @@ async def set_up(url: str, pools: Iterable[str]) -> None:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True, row_factory=dict_row)
         async with connection:
             name = sql.Identifier(schema)
-            await connection.execute("SELECT pg_advisory_lock(hashtext(%s))", (schema,))
+            await _lock(connection, schema)
             await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
             await connection.execute(sql.SQL("SET search_path TO {}").format(name))
             await connection.execute(_TABLES)
             await AsyncPostgresSaver(connection).setup()
+
+
+async def _lock(connection: psycopg.AsyncConnection[DictRow], name: str) -> None:
+    """Take the advisory lock `name` for as long as the connection lives.
+
+    Asking again and again, since a statement that waits keeps a snapshot, and the indexes that LangGraph builds
+    concurrently wait for every snapshot: the two would be a deadlock.
+    """
+    while True:
+        cursor = await connection.execute("SELECT pg_try_advisory_lock(hashtext(%s)) AS taken", (name,))
+        row = await cursor.fetchone()
+        if row and row["taken"]:
+            return
+        await asyncio.sleep(_ASK_AGAIN_S)
 
 
 def main() -> int:

@@ -45,14 +45,6 @@ def store(
     worker.join()
 
 
-def emptied(url: str) -> None:
-    """Empty the store: its tables are partitioned by hand and not among those Django empties."""
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(
-            "TRUNCATE traces_app_runpart, traces_app_chunk, traces_app_attachment, traces_app_tracehead CASCADE"
-        )
-
-
 def _part(run: RunRow, payload: RunPayload | None) -> Any:
     given: dict[str, Any] = {
         "inputs": payload.inputs if payload else {"name": run.name},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.stored import emptied, store
+from tests.browser.stored import store
 from tests.traces.follow_up import conversation_payload, follow_up
 from tests.traces.scenes import run, uid
 from traces_app.services import bind_feedback
@@ -23,7 +23,6 @@ DRAFT_RUN = uid("draft llm")
 
 @pytest.fixture
 def stored(database_url: str) -> str:
-    emptied(database_url)
     runs, hops = follow_up()
     store(database_url, runs, hops, {DRAFT_RUN: conversation_payload()})
     return database_url
@@ -32,7 +31,6 @@ def stored(database_url: str) -> str:
 def test_an_engineer_finds_what_ran_instead_of_what_was_decided(
     database_url: str, open_page: Callable[..., Page], check: Callable[[Page], None]
 ) -> None:
-    emptied(database_url)
     runs, hops = follow_up()
     planted = dataclasses.replace(
         hops[0], decided_graph_digest="9c01aa55" * 8, executed_graph_digest="7be1d402" * 8

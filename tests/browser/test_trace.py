@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from tests.browser.stored import emptied, store
+from tests.browser.stored import store
 from tests.traces.follow_up import conversation_payload, follow_up
 from tests.traces.scenes import uid
 
@@ -114,8 +114,3 @@ def test_hostile_text_is_inert(
         assert page.evaluate("window.__violations") == []
         assert "<script>window.__hit=1</script>" in page.locator("main").inner_text()
     check(page)
-
-
-@pytest.fixture(autouse=True)
-def empty_store(database_url: str) -> None:
-    emptied(database_url)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -31,25 +31,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def worker() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+@contextmanager
+def email_pool() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The EMAIL pool as `make up` starts it."""
     port = free_port()
     child = subprocess.Popen(
         [sys.executable, "-m", "fleet.worker", "--pool", "EMAIL", "--port", str(port)],
         env={**os.environ, **SECRETS},
-        start_new_session=True,
     )
     try:
         yield f"http://127.0.0.1:{port}", child
     finally:
-        os.killpg(child.pid, signal.SIGKILL)
+        child.kill()
         child.wait()
 
 
-@pytest.fixture
-async def client(front: Site, worker: tuple[str, subprocess.Popen[bytes]]) -> AsyncIterator[Any]:
-    url, _ = worker
+@pytest.fixture(scope="module")
+def worker() -> Iterator[str]:
+    with email_pool() as (url, _):
+        yield url
+
+
+async def answering(url: str) -> None:
+    """Return when the worker at `url` answers."""
 
     async def answers() -> bool:
         async with httpx.AsyncClient() as http:
@@ -62,7 +66,20 @@ async def client(front: Site, worker: tuple[str, subprocess.Popen[bytes]]) -> As
     while not await answers():
         assert asyncio.get_running_loop().time() < deadline, "the worker never answered"
         await asyncio.sleep(0.05)
-    front.publish(version=2, email_urls=[url])
+
+
+async def running(url: str) -> None:
+    """Return when a run is under way in the worker at `url`."""
+    secret = {"authorization": f"Bearer {SECRETS['EMAIL_WORKER_SECRET']}"}
+    async with asyncio.timeout(30), httpx.AsyncClient(headers=secret) as http:
+        while not (await http.get(f"{url}/_ml/health")).json()["runs"]["unfinished"]:  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def client(front: Site, worker: str) -> AsyncIterator[Any]:
+    await answering(worker)
+    front.publish(version=2, email_urls=[worker])
     made = get_client(url=front.url, api_key=KEY)
     yield made
     await made.aclose()
@@ -112,20 +129,19 @@ async def test_ids_are_one(front: Site, client: Any) -> None:
     assert len(answer.headers["x-agentic-graph-digest"]) == 64
 
 
-async def test_a_killed_worker_is_an_error_inside_200_then_503(
-    front: Site, client: Any, worker: tuple[str, subprocess.Popen[bytes]]
-) -> None:
-    """Last in this file: the worker does not come back."""
+async def test_a_killed_worker_is_an_error_inside_200_then_503(front: Site) -> None:
     body = {"assistant_id": "probe_email", "input": {"sleep": 30}}
-    waiting = asyncio.create_task(front.http.post("/runs/wait", json=body))
-    pool = front.dispatcher.pools.pools["EMAIL"]
-    await until(lambda: pool.runs.active == 1)
-    await asyncio.sleep(0.2)  # let the request reach the worker; either way the answer must be one of the two
-    os.killpg(worker[1].pid, signal.SIGKILL)
-    answer = await waiting
+    with email_pool() as (url, process):
+        await answering(url)
+        front.publish(version=2, email_urls=[url])
+        waiting = asyncio.create_task(front.http.post("/runs/wait", json=body))
+        await running(url)
+        process.kill()
+        answer = await waiting
+        process.wait()
     assert answer.status_code == 200
     assert answer.json()["__error__"]["kind"] == "backend"
-    replica = pool.replicas[0]
+    replica = front.dispatcher.pools.pools["EMAIL"].replicas[0]
     await until(lambda: replica.active == 0)
     gone = await front.http.post("/runs/wait", json=body)
     assert gone.status_code == 503

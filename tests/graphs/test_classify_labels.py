@@ -71,22 +71,20 @@ async def test_quote_that_does_not_stand_in_the_text_proves_nothing(model):
 
 async def test_thousand_rows_leave_the_loop_to_others():
     rows = [{"id": f"r{n}", "text": f"Executive search for banks, office {n}."} for n in range(1_000)]
-    waits = []
+    turns = 0
 
     async def neighbour():
+        nonlocal turns
         while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0.01)
-            waits.append(time.perf_counter() - began - 0.01)
+            await asyncio.sleep(0)
+            turns += 1
 
     task = asyncio.create_task(neighbour())
     found = await label_all(rows)
     task.cancel()
     assert found["counts"] == {"agency": 1_000}
     assert [found["results"][n]["id"] for n in (0, 999)] == ["r0", "r999"]
-    late = sorted(waits)
-    assert late[len(late) // 2] < 0.05
-    assert late[-1] < 1.0  # the machine may be busy; a job that held the loop would keep it for seconds
+    assert turns > 1_000, "others had a turn with each row"
 
 
 async def test_never_more_rows_at_once_than_asked_for(loopback, monkeypatch, model):

@@ -86,10 +86,11 @@ def test_the_action_is_one_tree_from_its_caller_down(platform: Platform) -> None
     with platform.api() as api:
 
         def complete() -> Any:
+            """The tree, once every run has ended and the dispatcher's record, written beside the path, is in."""
             answer = api.get(f"/api/traces/{caller['run_id']}/tree")
-            return (
-                answer.json() if answer.status_code == 200 and answer.json()["state"] == "complete" else None
-            )
+            tree = answer.json() if answer.status_code == 200 else {"state": "", "nodes": []}
+            hops = [node for node in tree["nodes"] if node["kind"] == "dispatcher"]
+            return tree if tree["state"] == "complete" and hops else None
 
         tree = eventually(complete, within=30)
         nodes = {node["id"]: node for node in tree["nodes"]}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.ingest.conftest import INGEST_KEY, PARTITIONED, Server, add_key, http, run_sql
+from tests.ingest.conftest import INGEST_KEY, Server, add_key, http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,13 +16,10 @@ __all__ = ("http",)
 
 
 @pytest.fixture
-def store_url(database_url: str) -> Iterator[str]:
-    """The test's database with an empty trace store and one key that may ingest and read."""
-    empty = "TRUNCATE " + ", ".join(PARTITIONED)
-    run_sql(database_url, empty)
+def store_url(database_url: str) -> str:
+    """The test's database with one key that may ingest and read."""
     add_key(database_url, INGEST_KEY, "ingest read")
-    yield database_url
-    run_sql(database_url, empty)
+    return database_url
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,21 +135,27 @@ def start_worker(log: Path, database_url: str = "", **extra: str) -> Server:
     return start("worker", command, env, log, port, secret=SECRET, database_url=database_url)
 
 
-@pytest.fixture(scope="session")
-def pool_database() -> Iterator[str]:
-    """URL of a database of its own, with the job tables and the workers' schemas."""
+@contextmanager
+def own_database() -> Iterator[str]:
+    """URL of an empty database that is gone afterwards."""
     admin = os.environ["DATABASE_URL"]
     name = f"worker_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    url = psycopg.conninfo.make_conninfo(admin, dbname=name)
-    jobs = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=url))
-    with jobs.open():
-        jobs.schema_manager.apply_schema()
-    asyncio.run(set_up(url, ["EMAIL"]))
-    yield url
+    yield psycopg.conninfo.make_conninfo(admin, dbname=name)
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def pool_database() -> Iterator[str]:
+    """URL of a database of its own, with the job tables and the workers' schemas."""
+    with own_database() as url:
+        jobs = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=url))
+        with jobs.open():
+            jobs.schema_manager.apply_schema()
+        asyncio.run(set_up(url, ["EMAIL"]))
+        yield url
 
 
 @pytest.fixture(scope="session")

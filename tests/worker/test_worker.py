@@ -13,7 +13,8 @@ import pytest
 
 from contract.graph_digest import digest_of
 from contract.registry import GRAPHS
-from tests.worker.conftest import SECRET, Server, start_worker
+from fleet.worker.setup import set_up
+from tests.worker.conftest import SECRET, Server, own_database, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +70,15 @@ async def test_it_attests_what_it_runs(bare: Server) -> None:
     answer = bare.http().post("/runs/wait", json={"assistant_id": PROBE, "input": {"x": 1}})
     assert answer.headers["x-agentic-graph-digest"] == digest_of(spec)
     assert answer.headers["x-agentic-pool"] == "EMAIL"
+
+
+async def test_sets_up_once_however_many_ask_at_once() -> None:
+    """Each builds indexes concurrently, which waits for whatever the others are waiting in."""
+    with own_database() as url:
+        await asyncio.gather(*(set_up(url, ["EMAIL", "CORE"]) for _ in range(4)))
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'checkpoints'")
+            assert {name for (name,) in found} == {"pool_core", "pool_email"}
 
 
 async def test_threads_need_a_database(bare: Server) -> None:
