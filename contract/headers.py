@@ -25,6 +25,8 @@ X_ROUTING_DIGEST = "x-agentic-routing-digest"
 X_DISPATCH_ID = "x-agentic-dispatch-id"
 X_GRAPH_DIGEST = "x-agentic-graph-digest"
 X_LANGSMITH_RUN_ID = "x-langsmith-run-id"
+#: On a 503: the pool began nothing, so that the request may be sent to another replica.
+X_NOT_BEGUN = "x-agentic-not-begun"
 
 MAX_BAGGAGE = 8_192  # W3C: what every hop must carry
 MAX_BAGGAGE_ITEMS = 180

@@ -21,7 +21,7 @@ from fleet.worker import routes_thread_runs as thread_runs
 from fleet.worker import routes_threads as threads
 from fleet.worker.compile import compile_pool
 from fleet.worker.errors import Refused
-from fleet.worker.http import HotRoutes, PoolSecret, json_answer, refusal
+from fleet.worker.http import HotRoutes, Leaving, PoolSecret, json_answer, refusal
 from fleet.worker.live import LiveRuns
 from fleet.worker.service import Service
 from fleet.worker.watchdog import LoopWatchdog
@@ -52,15 +52,18 @@ def build_app(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Starlette:
             yield
         await asyncio.to_thread(tracing.flush)
 
-    return Starlette(
+    made = Starlette(
         routes=_routes(),
         lifespan=lifespan,
         middleware=[
+            Middleware(Leaving),
             Middleware(PoolSecret, secret=config.secret),
             Middleware(HotRoutes, handlers=_HOT),
         ],
         exception_handlers=_HANDLERS,
     )
+    made.state.leaving = False
+    return made
 
 
 def start_service(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Service:

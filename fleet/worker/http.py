@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from contract.headers import X_NOT_BEGUN
 from fleet.worker.encode import dumps
 from fleet.worker.errors import Refused
 
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fleet.worker")
 _OPEN_PATHS = frozenset({"/ok", "/"})
+
+
+class Leaving:
+    """Turns away what comes once the worker stops; what runs goes on. Nothing was begun, and the answer says so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["app"].state.leaving:
+            headers = {X_NOT_BEGUN: "leaving", "retry-after": "1", "connection": "close"}
+            await json_answer({"detail": "This worker is stopping."}, 503, headers)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class PoolSecret:

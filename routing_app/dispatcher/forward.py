@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from contract.headers import X_NOT_BEGUN
 from routing_app.dispatcher.deadline import Deadline
 from routing_app.dispatcher.errors import Kind, Problem
 from routing_app.dispatcher.pool import Bulkhead, Pool, Replica, Saturated
 from routing_app.dispatcher.relay import Mode, Relay
-from routing_app.dispatcher.upstream import Cut, NotReached, Silent
+from routing_app.dispatcher.upstream import Cut, Leaving, NotReached, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ _REMADE = {
     b"host", b"content-length", b"expect", b"accept-encoding", b"x-request-id",
     b"traceparent", b"tracestate", b"langsmith-trace", b"baggage",
 }  # fmt: skip
+_NOT_BEGUN = X_NOT_BEGUN.encode()
 _NOT_SENT = _HOP_BY_HOP | _CREDENTIALS | _REMADE
 
 
@@ -152,7 +154,7 @@ async def _exchange(call: Call, order: Order, replica: Replica) -> None:
             with Deadline(order.deadline_s):
                 await _ask(call, order, replica, relay)
         except NotReached as error:
-            replica.breaker.failed(str(error), refused=True)
+            replica.breaker.failed(str(error), refused=True, for_now=isinstance(error, Leaving))
             raise
         except Lost as lost:
             replica.breaker.failed(str(lost))
@@ -183,6 +185,8 @@ async def _ask(call: Call, order: Order, replica: Replica, relay: Relay) -> None
             idle_s=pool.spec.idle_timeout_s,
             bodiless=call.method == "HEAD",
         )
+        if connection.status == 503 and any(name == _NOT_BEGUN for name, _ in connection.headers):
+            raise Leaving("the replica is stopping")
         relay.heard = True
         await relay.answer(connection)
     except Silent:

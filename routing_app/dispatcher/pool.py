@@ -117,10 +117,11 @@ class Breaker:
             self.opened = self.probing = False
             self.cooldown, self.reason = self.COOLDOWN_S, ""
 
-    def failed(self, reason: str, *, refused: bool = False) -> None:
+    def failed(self, reason: str, *, refused: bool = False, for_now: bool = False) -> None:
+        """Note a failure; `for_now`: the replica itself asked to be left alone."""
         self.failures += 1
         self.refused = refused
-        if not self.opened and self.failures < self.THRESHOLD:
+        if not self.opened and self.failures < self.THRESHOLD and not for_now:
             return
         if self.opened and self.probing:
             self.cooldown = min(self.cooldown * 2, self.LONGEST_COOLDOWN_S)

@@ -26,7 +26,11 @@ _JOINED = 64 * 1024
 
 
 class NotReached(Exception):
-    """No connection: the request provably never reached the replica."""
+    """The request provably began nothing: there was no connection, or the replica said so (`Leaving`)."""
+
+
+class Leaving(NotReached):
+    """The replica is stopping and takes nothing more."""
 
 
 class Silent(Exception):

@@ -149,6 +149,25 @@ async def test_another_replica_takes_what_never_reached_the_first(front: Site) -
     assert len(front.email.seen) == 20
 
 
+async def test_a_replica_that_is_stopping_is_left_at_once_and_loses_nothing(front: Site) -> None:
+    async with serving(Upstream()) as second:
+        front.publish(version=2, email_urls=[front.email.url, second.url])
+        front.email.behave = "leave"
+        answers = await asyncio.gather(*(wait(front) for _ in range(12)))
+        assert [answer.json() for answer in answers] == [{"x": 2}] * 12
+        before = len(front.email.seen)
+        assert (await wait(front)).status_code == 200
+        assert len(front.email.seen) == before, "it was asked again"
+
+
+async def test_a_pool_whose_only_replica_is_stopping_is_503(front: Site) -> None:
+    front.email.behave = "leave"
+    answer = await wait(front)
+    assert (answer.status_code, answer.json()["kind"]) == (503, "backend")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "stopping" in answer.json()["detail"]
+
+
 async def test_the_least_loaded_replica_is_chosen(front: Site) -> None:
     async with serving(Upstream()) as second:
         front.publish(version=2, email_urls=[front.email.url, second.url])

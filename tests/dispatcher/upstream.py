@@ -52,6 +52,9 @@ class Upstream:
     async def _misbehave(self, request: web.Request, body: bytes) -> web.StreamResponse:
         if self.behave.startswith("status:"):
             return web.json_response({"detail": "upstream says no"}, status=int(self.behave[7:]))
+        if self.behave == "leave":
+            headers = {"x-agentic-not-begun": "leaving", "connection": "close"}
+            return web.json_response({"detail": "This worker is stopping."}, status=503, headers=headers)
         if self.behave == "hang":
             await asyncio.sleep(3600)
         if self.behave == "die":
