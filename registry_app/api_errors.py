@@ -5,7 +5,8 @@ from __future__ import annotations
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig, ValidationError
 from ninja.errors import HttpError
 from ninja.errors import ValidationError as ShapeError
 
@@ -24,9 +25,11 @@ def install(api: NinjaAPI) -> None:
         return api.create_response(request, problem(_of_shape(error)), status=422)
 
     def absent(request: HttpRequest, error: ObjectDoesNotExist | type[ObjectDoesNotExist]) -> HttpResponse:
-        return api.create_response(
-            request, {"detail": "There is no such object.", "field": "", "errors": []}, status=404
-        )
+        return api.create_response(request, problem([_of_path(request, error)]), status=404)
+
+    def too_big(request: HttpRequest, error: RequestDataTooBig | type[RequestDataTooBig]) -> HttpResponse:
+        most = f"The body is longer than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes."
+        return api.create_response(request, {"detail": most, "field": "body"}, status=413)
 
     def refused(request: HttpRequest, error: HttpError | type[HttpError]) -> HttpResponse:
         if not isinstance(error, HttpError):
@@ -40,6 +43,7 @@ def install(api: NinjaAPI) -> None:
     api.add_exception_handler(ValidationError, invalid)
     api.add_exception_handler(ShapeError, misshapen)
     api.add_exception_handler(ObjectDoesNotExist, absent)
+    api.add_exception_handler(RequestDataTooBig, too_big)
 
 
 def problem(errors: list[dict[str, str]]) -> dict[str, Any]:
@@ -54,6 +58,14 @@ def _position(cause: BaseException) -> str:
     if isinstance(cause, UnicodeDecodeError):
         return f"byte {cause.start} is not UTF-8"
     return "it is nested too deeply" if isinstance(cause, RecursionError) else type(cause).__name__
+
+
+def _of_path(request: HttpRequest, error: object) -> dict[str, str]:
+    """What the path names and is not there; `Pool.DoesNotExist` tells the kind."""
+    kind = (error if isinstance(error, type) else type(error)).__qualname__.split(".")[0]
+    named = request.resolver_match.kwargs if request.resolver_match else {}
+    field, value = next(iter(named.items()), ("", ""))
+    return {"field": field, "message": f"There is no {kind} {value}.".replace(" .", ".")}
 
 
 def _of_model(error: object) -> list[dict[str, str]]:

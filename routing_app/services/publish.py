@@ -70,13 +70,15 @@ def rollback(*, actor: Actor, reason: str, version: int) -> RoutingRevision:
     """Publish an older revision's content as a new number.
 
     A draft without edits follows it. One with edits is kept on its old base, so that it cannot undo the roll-back
-    before somebody has looked. Raises RoutingRevision.DoesNotExist, or ValidationError naming the field.
+    before somebody has looked. Raises ValidationError naming the field.
     """
     _check_reason(reason)
     with acting(actor, reason):
         draft = _lock()
         live = live_revision()
-        old = RoutingRevision.objects.get(version=version)
+        old = RoutingRevision.objects.filter(version=version).first()
+        if old is None:
+            raise ValidationError({"version": f"There is no revision {version}."})
         follows = (
             live is not None
             and draft.base_version == live.version
