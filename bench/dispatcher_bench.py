@@ -16,34 +16,30 @@ import json
 import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httptools
 import psycopg
+from load import ROOT, children, cpu_seconds, drive, free_port, post, process, rss_mb, wait_ready
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from contract.routing_document import canonical_bytes, digest  # noqa: E402
-from contract.shapes import SHAPES  # noqa: E402
-from platform_site import pg  # noqa: E402
-from registry_app.keyring import KeyFacts, KeyRing, hash_key  # noqa: E402
+from contract.routing_document import canonical_bytes, digest
+from contract.shapes import SHAPES
+from platform_site import pg
+from registry_app.keyring import KeyFacts, KeyRing, hash_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = "bench-key-0123456789-0123456789-0123456789"
 DATABASE = "dispatcher_bench"
-TICK = os.sysconf("SC_CLK_TCK")
 ANSWER = json.dumps({"x": 2, "pad": "y" * 1000}).encode()
 BODY = json.dumps(
     {"assistant_id": "probe_email", "input": {"x": 1}, "metadata": {"pad": "x" * 900}}, separators=(",", ":")
@@ -91,100 +87,11 @@ async def serve_upstream(port: int) -> None:
 # -- the load -------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Load:
-    """What one measurement saw."""
-
-    latencies: list[float] = field(default_factory=list)
-    bad: int = 0
-
-
-class Client(asyncio.Protocol):
-    """One connection that sends the next request as soon as the last was answered."""
-
-    def __init__(self, load: Load, request: bytes, until: float, done: asyncio.Future[None]) -> None:
-        self.load, self.request, self.until, self.done = load, request, until, done
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self._send()
-
-    def _send(self) -> None:
-        self.parser = httptools.HttpResponseParser(self)
-        self.first = 0.0
-        self.sent_at = time.perf_counter()
-        self.transport.write(self.request)
-
-    def data_received(self, data: bytes) -> None:
-        self.parser.feed_data(data)
-
-    def on_message_complete(self) -> None:
-        now = time.perf_counter()
-        self.load.latencies.append(now - self.sent_at)
-        self.load.bad += self.parser.get_status_code() != 200
-        if now < self.until:
-            self._send()
-        elif not self.done.done():
-            self.done.set_result(None)
-            self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.done.done():
-            self.done.set_exception(RuntimeError(f"the front closed the connection: {exc}"))
-
-
-async def drive(port: int, connections: int, seconds: float, path: str = "/runs/wait") -> Load:
-    request = (
-        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {KEY}\r\n"
-        f"content-type: application/json\r\naccept: */*\r\nuser-agent: bench\r\ncontent-length: {len(BODY)}\r\n\r\n"
-    ).encode() + BODY
-    load, until = Load(), time.perf_counter() + seconds
-    loop = asyncio.get_running_loop()
-    dones = [loop.create_future() for _ in range(connections)]
-    for done in dones:
-        await loop.create_connection(lambda done=done: Client(load, request, until, done), "127.0.0.1", port)  # type: ignore[misc]
-    await asyncio.gather(*dones)
-    return load
+def requests(connections: int, path: str = "/runs/wait") -> list[bytes]:
+    return [post(path, BODY, {"authorization": f"Bearer {KEY}"})] * connections
 
 
 # -- the fronts -----------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def process(*command: str, env: dict[str, str] | None = None, quiet: bool = False) -> Iterator[int]:
-    """A child process; its pid. Ended with its group."""
-    out = subprocess.DEVNULL if quiet else None
-    child = subprocess.Popen(command, env=env, cwd=ROOT, start_new_session=True, stdout=out, stderr=out)
-    try:
-        yield child.pid
-    finally:
-        os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-
-
-def wait_ready(port: int, path: str = "/ok", seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1) as connection:
-                connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
-                if b" 200 " in connection.recv(100):
-                    return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise SystemExit(f"nothing answers on port {port}")
 
 
 NGINX = """
@@ -245,10 +152,6 @@ def peers() -> Path:
         install = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "litellm[proxy]"]
         subprocess.run(install, check=True)
     return home / "bin"
-
-
-def children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager
@@ -337,19 +240,6 @@ def database() -> Iterator[str]:
 # -- measuring ------------------------------------------------------------------------------------------------
 
 
-def cpu_seconds(pids: list[int]) -> float:
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
-
-
-def rss_mb(pids: list[int]) -> float:
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 @dataclass
 class Figures:
     name: str
@@ -364,10 +254,10 @@ class Figures:
 async def measure(name: str, port: int, pids: list[int], seconds: float) -> Figures:
     """One round: 16 connections for `seconds`, then one connection, then one that streams."""
     before, began = cpu_seconds(pids), time.perf_counter()
-    many = await drive(port, 16, seconds)
+    many = await drive(port, requests(16), seconds)
     cpu, took = cpu_seconds(pids) - before, time.perf_counter() - began
-    one = await drive(port, 1, seconds / 2)
-    stream = await drive(port, 1, seconds / 4, "/runs/stream")
+    one = await drive(port, requests(1), seconds / 2)
+    stream = await drive(port, requests(1, "/runs/stream"), seconds / 4)
     return Figures(
         name=name,
         cpu_us=cpu / len(many.latencies) * 1e6,
@@ -383,7 +273,7 @@ async def rounds(fronts: list[tuple[str, int, list[int]]], count: int, seconds: 
     """Fronts in turn, round by round, so that a noisy neighbour troubles all alike; medians over the rounds."""
     seen: dict[str, list[Figures]] = {name: [] for name, _, _ in fronts}
     for _, port, _ in fronts:
-        await drive(port, 16, 0.5)
+        await drive(port, requests(16), 0.5)
     for _ in range(count):
         for name, port, pids in fronts:
             seen[name].append(await measure(name, port, pids, seconds))

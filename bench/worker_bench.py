@@ -1,180 +1,321 @@
-"""Workers side by side in one run: bare `ainvoke`, our worker, `langgraph dev`; CPU a request, start, memory.
+"""Workers side by side in one run: bare `ainvoke`, our worker, `langgraph dev`, aegra; CPU a request, start, memory.
 
-`python bench/worker_bench.py [--seconds 5] [--clients 16] [--database URL]` from the root of a checkout. CPU is user and
-system time of the server process, in µs a request; the load generator shares the machine.
+    .venv/bin/python bench/worker_bench.py [--seconds 3] [--rounds 3] [--clients 16] [--peers]
+
+CPU is user and system time of the server process, in µs a request. All take turns, round by round, so that a noisy
+neighbour troubles all alike; what is shown are medians over the rounds, and of ratios the medians of each round's.
+On threads, resumable, against one PostgreSQL (`DATABASE_URL`, else the embedded one): our worker, and aegra, which
+needs the extension `uuid-ossp` there.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
-import socket
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
+import psycopg
+from load import ROOT, children, cpu_seconds, drive, free_port, post, process, rss_mb, untraced, wait_ready
 
-ROOT = Path(__file__).resolve().parent.parent
+from fleet.worker.setup import set_up
+from platform_site import pg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SECRET = "bench"
 GRAPH = "probe_email"
-TICKS = os.sysconf("SC_CLK_TCK")
+DATABASE = "worker_bench"
+RUN = json.dumps({"assistant_id": GRAPH, "input": {"x": 1}}).encode()
 
 BARE = """
-import asyncio, json, time
+import asyncio, sys, time
 from fleet.graphs.email.probe_email import build_graph
-async def main(seconds):
-    graph = build_graph()
-    await graph.ainvoke({"x": 1})
-    count, began, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - began < seconds:
-        await graph.ainvoke({"x": 1})
-        count += 1
-    print(json.dumps({"rps": count / (time.perf_counter() - began), "cpu_us": (time.process_time() - cpu) / count * 1e6}))
-asyncio.run(main(SECONDS))
+graph = build_graph()
+async def clients(count, seconds):
+    runs, until = 0, time.perf_counter() + seconds
+    async def client():
+        nonlocal runs
+        while time.perf_counter() < until:
+            await graph.ainvoke({"x": 1})
+            runs += 1
+    await asyncio.gather(*(client() for _ in range(count)))
+    return runs
+for line in sys.stdin:
+    count, seconds = line.split()
+    cpu = time.process_time()
+    runs = asyncio.run(clients(int(count), float(seconds)))
+    print((time.process_time() - cpu) / runs * 1e6, flush=True)
 """
-IMPORT = "import time; t = time.perf_counter(); import langgraph.graph; print(time.perf_counter() - t)"
+IMPORT = "import time; t = time.perf_counter(); import langgraph.graph; print(time.perf_counter() - t, time.process_time())"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server under measurement; its runs are measured stateless, or on `threads`."""
+
+    name: str
+    port: int
+    pids: list[int]
+    threads: bool = False
+    clients: tuple[int, ...] = ()
+
+
+@dataclass
+class Seen:
+    """What the rounds saw of one kind of call."""
+
+    cpu_us: list[float] = field(default_factory=list)
+    ratio: list[float] = field(default_factory=list)
+    p50_ms: list[float] = field(default_factory=list)
+    per_second: list[float] = field(default_factory=list)
+    bad: int = 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument(
-        "--database", default="", help="libpq URL, set up for the workers: adds runs on threads"
-    )
+    parser.add_argument("--peers", action="store_true", help="measure aegra too")
     options = parser.parse_args()
-    bare = json.loads(_python(BARE.replace("SECONDS", str(options.seconds))))
-    print(f"import langgraph.graph: {float(_python(IMPORT)):.2f} s")
-    print(f"bare ainvoke: {bare['rps']:.0f} /s, {bare['cpu_us']:.0f} µs CPU")
-    with tempfile.TemporaryDirectory() as folder:
-        for name, command, env in _servers(Path(folder), options.database):
-            _measure(name, command, env, options, bare["cpu_us"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    show_starts(options.rounds)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
+        many = options.clients
+        servers = [
+            Server("worker", *stack.enter_context(worker()), clients=(1, many)),
+            Server("langgraph dev", *stack.enter_context(dev(folder)), clients=(1, many, 4 * many)),
+        ]
+        url = stack.enter_context(database(set_up_workers=True))
+        servers.append(Server("worker", *stack.enter_context(worker(url)), threads=True, clients=(many,)))
+        if options.peers or os.environ.get("PEERS"):
+            try:
+                peer = stack.enter_context(aegra(folder))
+                servers.append(Server("aegra", *peer, threads=True, clients=(many,)))
+            except (subprocess.CalledProcessError, psycopg.Error, SystemExit) as error:
+                print(f"skipped: aegra could not be made ready: {error}")
+        else:
+            print("skipped: aegra, which --peers (make bench PEERS=1) installs and measures")
+        measure(stack.enter_context(bare()), servers, options)
 
 
-def _servers(folder: Path, database: str) -> list[tuple[str, list[str], dict[str, str]]]:
-    graphs = {GRAPH: "fleet.graphs.email.probe_email:graph"}
-    config = {"dependencies": [str(ROOT)], "graphs": graphs}
-    (folder / "langgraph.json").write_text(json.dumps(config))
-    dev = [str(Path(sys.executable).parent / "langgraph"), "dev", "--no-browser", "--no-reload"]
-    dev += ["--config", str(folder / "langgraph.json"), "--n-jobs-per-worker", "16"]
-    worker = [sys.executable, "-m", "fleet.worker", "--pool", "EMAIL"]
-    return [
-        ("worker", worker, {"EMAIL_WORKER_SECRET": SECRET, "DATABASE_URL": database}),
-        ("langgraph dev", dev, {"LANGGRAPH_DISABLE_FILE_PERSISTENCE": "true"}),
-    ]
+# -- start ----------------------------------------------------------------------------------------------------
 
 
-def _measure(
-    name: str, command: list[str], env: dict[str, str], options: argparse.Namespace, bare_us: float
-) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("LANGSMITH", "OTEL"))}
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, "--port", str(port)],
-        cwd=ROOT,
-        env={**clean, "PYTHONPATH": str(ROOT), **env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        while not _answers(url):
-            if process.poll() is not None:
-                raise RuntimeError(f"{name} ended with {process.returncode}")
-            time.sleep(0.02)
-        ready = time.perf_counter() - began
-        print(f"{name}: ready {ready:.2f} s, idle {_resident(process.pid):.0f} MiB")
-        for clients in (1, options.clients):
-            _report(
-                name,
-                asyncio.run(_load(url, process.pid, clients, options.seconds, threads=False)),
-                clients,
-                bare_us,
+def show_starts(rounds: int) -> None:
+    """The worker's start to ready beside the import it cannot do without."""
+    imports: list[list[float]] = []
+    starts: list[list[float]] = []
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        for _ in range(rounds + 1):
+            command = [sys.executable, "-c", IMPORT]
+            printed = subprocess.run(
+                command, cwd=ROOT, env=untraced(), capture_output=True, check=True, text=True
             )
-        if name == "worker" and options.database:
-            found = asyncio.run(_load(url, process.pid, options.clients, options.seconds, threads=True))
-            _report("worker, on threads", found, options.clients, bare_us)
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _report(name: str, found: dict[str, float], clients: int, bare_us: float) -> None:
+            imports.append([float(one) for one in printed.stdout.split()])
+            for name, front in (("worker", worker()), ("langgraph dev", dev(Path(folder)))):
+                began = time.perf_counter()
+                with front as (_, pids):
+                    took = [time.perf_counter() - began, cpu_seconds(pids), rss_mb(pids) / 1.048576]
+                if name == "worker":
+                    starts.append(took)
+                else:
+                    peer = took
+    # The first of each warms the disk's cache.
+    ratio = [
+        [a / b for a, b in zip(start, base, strict=False)]
+        for start, base in zip(starts, imports, strict=True)
+    ]
+    wall, cpu = (statistics.median(column) for column in zip(*imports[1:], strict=True))
+    print(f"import langgraph.graph: {wall:.2f} s, {cpu:.2f} s CPU")
+    wall, cpu, idle = (statistics.median(column) for column in zip(*starts[1:], strict=True))
+    times, cpu_times = (statistics.median(column) for column in zip(*ratio[1:], strict=True))
     print(
-        f"{name}, {clients} clients: {found['rps']:.0f} /s, p50 {found['p50_ms']:.1f} ms, {found['cpu_us']:.0f} µs CPU"
-        f" ({found['cpu_us'] / bare_us:.2f}x bare)"
+        f"worker: ready {wall:.2f} s ({times:.2f}x the import), {cpu:.2f} s CPU ({cpu_times:.2f}x), idle {idle:.0f} MiB"
     )
+    print(f"langgraph dev: ready {peer[0]:.2f} s, {peer[1]:.2f} s CPU, idle {peer[2]:.0f} MiB")
 
 
-async def _load(url: str, pid: int, clients: int, seconds: float, *, threads: bool) -> dict[str, float]:
-    times: list[float] = []
-    headers = {"x-api-key": SECRET, "content-type": "application/json"}
-    body = json.dumps({"assistant_id": GRAPH, "input": {"x": 1}}).encode()
-
-    async def client(http: httpx.AsyncClient, until: float) -> None:
-        path = "/runs/wait"
-        if threads:
-            path = f"/threads/{(await http.post('/threads', json={})).json()['thread_id']}/runs/wait"
-        while (began := time.perf_counter()) < until:
-            answer = await http.post(path, content=body)
-            if b'"x":' not in answer.content:
-                raise RuntimeError(answer.text)
-            times.append(time.perf_counter() - began)
-
-    async with httpx.AsyncClient(
-        base_url=url, headers=headers, timeout=30, limits=httpx.Limits(max_connections=None)
-    ) as http:
-        await client(http, time.perf_counter() + 0.5)
-        times.clear()
-        cpu, began = _cpu(pid), time.perf_counter()
-        await asyncio.gather(*(client(http, began + seconds) for _ in range(clients)))
-    elapsed = time.perf_counter() - began
-    times.sort()
-    return {
-        "rps": len(times) / elapsed,
-        "p50_ms": times[len(times) // 2] * 1000,
-        "cpu_us": (_cpu(pid) - cpu) / len(times) * 1e6,
-    }
+# -- the servers ----------------------------------------------------------------------------------------------
 
 
-def _python(code: str) -> Any:
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("LANGSMITH", "OTEL"))}
-    env["PYTHONPATH"] = str(ROOT)
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
-    ).stdout
+@contextlib.contextmanager
+def bare() -> Iterator[subprocess.Popen[str]]:
+    """A process that runs the graph by itself; asked a line at a time."""
+    command = [sys.executable, "-c", BARE]
+    child = subprocess.Popen(
+        command, cwd=ROOT, env=untraced(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        yield child
+        child.communicate()
 
 
-def _answers(url: str) -> bool:
+@contextlib.contextmanager
+def worker(database_url: str = "") -> Iterator[tuple[int, list[int]]]:
+    env = {**untraced(), "EMAIL_WORKER_SECRET": SECRET, "DATABASE_URL": database_url}
+    port = free_port()
+    command = (sys.executable, "-m", "fleet.worker", "--pool", "EMAIL", "--port", str(port))
+    with process(*command, env=env, quiet=True) as pid:
+        wait_ready(port, seconds=60)
+        yield port, [pid]
+
+
+@contextlib.contextmanager
+def dev(folder: Path) -> Iterator[tuple[int, list[int]]]:
+    config = {"dependencies": [str(ROOT)], "graphs": {GRAPH: "fleet.graphs.email.probe_email:graph"}}
+    (folder / "langgraph.json").write_text(json.dumps(config))
+    env = {**untraced(), "PYTHONPATH": str(ROOT), "LANGGRAPH_DISABLE_FILE_PERSISTENCE": "true"}
+    env["LANGGRAPH_CLI_NO_ANALYTICS"] = "1"
+    port = free_port()
+    command = (
+        str(Path(sys.executable).parent / "langgraph"), "dev", "--no-browser", "--no-reload", "--config",
+        str(folder / "langgraph.json"), "--port", str(port),
+    )  # fmt: skip
+    with process(*command, env=env, quiet=True, cwd=folder) as pid:
+        wait_ready(port, seconds=60)
+        yield port, [pid, *children(pid)]
+
+
+@contextlib.contextmanager
+def aegra(folder: Path) -> Iterator[tuple[int, list[int]]]:
+    """Aegra, from a virtual environment of its own that is made once, on a database of its own."""
+    binaries = aegra_peer()
+    (folder / "bench_graph.py").write_text(
+        "from fleet.graphs.email.probe_email import build_graph\ngraph = build_graph()\n"
+    )
+    config = folder / "aegra.json"
+    config.write_text(json.dumps({"dependencies": ["."], "graphs": {GRAPH: "./bench_graph.py:graph"}}))
+    with database("_aegra") as url:
+        psycopg.connect(url, autocommit=True).execute('CREATE EXTENSION IF NOT EXISTS "uuid-ossp"')
+        env = {**untraced(), "PYTHONPATH": str(ROOT), "AEGRA_CONFIG": str(config), "LOG_LEVEL": "ERROR"}
+        env["DATABASE_URL"] = url.replace("%2F", "/")  # its migrations take no escapes
+        port = free_port()
+        command = (
+            str(binaries / "uvicorn"), "aegra_api.main:app", "--host", "127.0.0.1", "--port", str(port),
+            "--no-access-log", "--log-level", "warning",
+        )  # fmt: skip
+        with process(*command, env=env, quiet=True, cwd=folder) as pid:
+            wait_ready(port, "/health", 60)
+            yield port, [pid]
+
+
+def aegra_peer() -> Path:
+    """Aegra's `bin`; raises CalledProcessError when it cannot be installed."""
+    home = ROOT / ".data" / "aegra"
+    if not (home / "bin" / "alembic").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        install = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "aegra-api", "greenlet"]
+        subprocess.run(install, check=True)
+    return home / "bin"
+
+
+@contextlib.contextmanager
+def database(suffix: str = "", *, set_up_workers: bool = False) -> Iterator[str]:
+    """The address of a database of its own; dropped at the end."""
+    server = os.environ.get("DATABASE_URL") or pg.ensure(ROOT / ".data")
+    name = DATABASE + suffix
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name}")
+    url = server.replace("/postgres?", f"/{name}?")
     try:
-        return httpx.get(url + "/ok", timeout=1).status_code == 200
-    except httpx.TransportError:
-        return False
+        if set_up_workers:
+            subprocess.run(
+                [sys.executable, "manage.py", "migrate", "-v", "0"],
+                cwd=ROOT, check=True, env={**os.environ, "DATABASE_URL": url},
+            )  # fmt: skip
+            asyncio.run(set_up(url, ["EMAIL"]))
+        yield url
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+# -- measuring ------------------------------------------------------------------------------------------------
 
 
-def _resident(pid: int) -> float:
-    line = next(
-        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")
+def measure(child: subprocess.Popen[str], servers: list[Server], options: argparse.Namespace) -> None:
+    """Bare and every server in turn, round by round; prints the medians."""
+    seen: dict[str, Seen] = {}
+    for server in servers:
+        asyncio.run(drive(server.port, _requests(server, options.clients), 1.0))
+    for _ in range(options.rounds):
+        bare_us = {count: _bare(child, count, options.seconds) for count in (1, options.clients)}
+        for count, cpu_us in bare_us.items():
+            _add(seen, f"bare ainvoke, {count} at once", cpu_us, cpu_us / bare_us[1])
+        for server in servers:
+            for count in server.clients:
+                kind = f"{server.name}{' on threads' if server.threads else ''}, {count} clients"
+                _one(seen.setdefault(kind, Seen()), server, count, options.seconds, bare_us[1])
+    print(f"{'':<32}{'CPU µs/req':>11}{'× bare':>8}{'p50 ms':>9}{'req/s':>8}{'bad':>5}")
+    for kind, one in seen.items():
+        cpu_us, ratio = statistics.median(one.cpu_us), statistics.median(one.ratio)
+        rest = ""
+        if one.p50_ms:
+            rest = (
+                f"{statistics.median(one.p50_ms):>9.1f}{statistics.median(one.per_second):>8.0f}{one.bad:>5}"
+            )
+        print(f"{kind:<32}{cpu_us:>11.0f}{ratio:>8.2f}{rest}")
+
+
+def _bare(child: subprocess.Popen[str], count: int, seconds: float) -> float:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(f"{count} {seconds}\n")
+    child.stdin.flush()
+    return float(child.stdout.readline())
+
+
+def _add(seen: dict[str, Seen], kind: str, cpu_us: float, ratio: float) -> None:
+    one = seen.setdefault(kind, Seen())
+    one.cpu_us.append(cpu_us)
+    one.ratio.append(ratio)
+
+
+def _one(seen: Seen, server: Server, count: int, seconds: float, bare_us: float) -> None:
+    requests = _requests(server, count)
+    before, began = cpu_seconds(server.pids), time.perf_counter()
+    load = asyncio.run(drive(server.port, requests, seconds))
+    took = time.perf_counter() - began
+    cpu_us = (cpu_seconds(server.pids) - before) / len(load.latencies) * 1e6
+    seen.cpu_us.append(cpu_us)
+    seen.ratio.append(cpu_us / bare_us)
+    seen.p50_ms.append(statistics.median(load.latencies) * 1000)
+    seen.per_second.append(len(load.latencies) / took)
+    seen.bad += load.bad
+
+
+def _requests(server: Server, count: int) -> list[bytes]:
+    headers = {"x-api-key": SECRET}
+    if not server.threads:
+        return [post("/runs/wait", RUN, headers)] * count
+    threads = [_thread(server.port, headers) for _ in range(count)]
+    return [post(f"/threads/{one}/runs/wait", RUN, headers) for one in threads]
+
+
+def _thread(port: int, headers: dict[str, str]) -> str:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/threads", b"{}", {**headers, "content-type": "application/json"}
     )
-    return int(line.split()[1]) / 1024
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        made: dict[str, Any] = json.load(answer)
+    return str(made["thread_id"])
 
 
 if __name__ == "__main__":

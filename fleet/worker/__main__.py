@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import gc
 import logging
 import os
 import sys
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from contract.registry import GRAPHS
-from fleet.worker.app import build_app
 from fleet.worker.config import ConfigError, read_config
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
-    from starlette.applications import Starlette
-
     from contract.graph_spec import GraphSpec
-
-# Longer than any client keeps an idle connection, so that no call meets a closing one.
-_KEEP_ALIVE_S = 75
-_DRAIN_S = 20
-# Longer than it takes a busy dispatcher to come by once, shorter than its breaker sets a replica aside.
-_LEAVE_S = 0.5
-_START_FAILED = 3
-
-
-class _Server(uvicorn.Server):
-    """Says that it leaves before it closes its door: a request must not meet a connection that is closing."""
-
-    def __init__(self, app: Starlette, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._app = app
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.state.leaving = True
-        await asyncio.sleep(_LEAVE_S)
-        await super().shutdown(sockets)
 
 
 def main(argv: Sequence[str] | None = None, specs: Sequence[GraphSpec] = GRAPHS) -> int:
@@ -59,20 +33,11 @@ def main(argv: Sequence[str] | None = None, specs: Sequence[GraphSpec] = GRAPHS)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    app = build_app(config, specs)
-    settings = uvicorn.Config(
-        app,
-        host=options.host,
-        port=options.port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_DRAIN_S,
-    )
-    server = _Server(app, settings)
-    server.run()
-    return 0 if server.started else _START_FAILED
+    # All that is imported and compiled from here on stays, so collections would only walk through it.
+    gc.disable()  # until `settle_memory`
+    from fleet.worker.server import serve
+
+    return serve(config, specs, options.host, options.port)
 
 
 if __name__ == "__main__":

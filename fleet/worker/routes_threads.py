@@ -10,8 +10,7 @@ from fleet.worker.errors import Refused
 from fleet.worker.http import json_answer, read_body
 from fleet.worker.ids import new_id
 from fleet.worker.payload import load_object, metadata_of, parse_uuid, whole
-from fleet.worker.state import checkpoint_of, open_interrupts, plain_state, snapshot_json
-from fleet.worker.threaded import thread_config
+from fleet.worker.state import checkpoint_of, open_interrupts, plain_state, snapshot_json, thread_config
 
 if TYPE_CHECKING:
     from psycopg.rows import DictRow

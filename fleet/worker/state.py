@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from psycopg.rows import DictRow
 
 
+def thread_config(thread_id: str, checkpoint: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a graph is told to find a thread's state, the newest without `checkpoint`."""
+    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", **(checkpoint or {})}}
+
+
 def snapshot_json(snapshot: StateSnapshot) -> dict[str, Any]:
     """Return a checkpointed state."""
     checkpoint, parent = checkpoint_of(snapshot.config), checkpoint_of(snapshot.parent_config)

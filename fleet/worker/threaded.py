@@ -15,7 +15,7 @@ from fleet.worker.errors import Refused
 from fleet.worker.ids import new_id
 from fleet.worker.live import CallFacts, LiveRun, Outcome
 from fleet.worker.payload import parse_run
-from fleet.worker.state import open_interrupts
+from fleet.worker.state import open_interrupts, thread_config
 from fleet.worker.store import as_json
 
 if TYPE_CHECKING:
@@ -328,10 +328,6 @@ class ThreadedRuns:
         if ended and action == "rollback":
             await self.store.forget_run(str(row["thread_id"]), str(row["run_id"]))
         return ended
-
-
-def thread_config(thread_id: str, checkpoint: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"configurable": {"thread_id": thread_id, "checkpoint_ns": "", **(checkpoint or {})}}
 
 
 def _cancelled(run: LiveRun) -> Outcome:
