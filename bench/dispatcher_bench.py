@@ -137,6 +137,8 @@ def litellm(folder: Path, upstream: int) -> Iterator[tuple[int, list[int]]]:
     config = folder / "litellm.yaml"
     config.write_text(LITELLM.format(upstream=upstream))
     env = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    # It passes everything through without keys of its own: the least it can do.
+    env["LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"] = "true"
     env.pop("DATABASE_URL", None)
     command = (str(binaries / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port))
     with process(*command, "--telemetry", "False", env=env, quiet=True) as pid:
