@@ -3,6 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.forms.models import BaseInlineFormSet
+from django.urls import reverse
+from django.utils.html import format_html
 
 from campaigns_app.models import (
     Campaign,
@@ -14,19 +18,38 @@ from campaigns_app.models import (
     Suppression,
     Touch,
 )
+from campaigns_app.writing import check_sequence_graph, check_steps
+from feedback_app.admin import GivesFeedback
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
+class Steps(BaseInlineFormSet):
+    """Holds what is typed here to what the service asks of a sequence."""
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        kept = [form for form in self.forms if not self._should_delete_form(form)]
+        steps = sorted((form.instance for form in kept), key=lambda step: step.position)
+        try:
+            check_steps(steps)
+            check_sequence_graph(self.instance.sequence_graph, len(steps))
+        except ValidationError as error:
+            raise ValidationError(error.messages) from error
+
+
 class StepInline(admin.TabularInline):
     model = Step
+    formset = Steps
     extra = 0
 
 
 @admin.register(Campaign)
 class CampaignAdmin(admin.ModelAdmin):
-    list_display = ("name", "status", "mailbox", "created_at")
+    list_display = ("name", "status", "mailbox", "created_at", "contacts")
     list_select_related = ("mailbox",)
     list_filter = ("status",)
     search_fields = ("name", "slug")
@@ -34,6 +57,10 @@ class CampaignAdmin(admin.ModelAdmin):
     prepopulated_fields: ClassVar = {"slug": ("name",)}
     #: Changed by activate and pause alone, which carry the enrollments along.
     readonly_fields = ("status",)
+
+    @admin.display(description="contacts")
+    def contacts(self, campaign: Campaign) -> str:
+        return format_html('<a href="{}">Import CSV</a>', reverse("campaigns:import", args=[campaign.slug]))
 
 
 @admin.register(Mailbox)
@@ -76,7 +103,8 @@ class EnrollmentAdmin(MachineMade):
 
 
 @admin.register(Touch)
-class TouchAdmin(MachineMade):
+class TouchAdmin(MachineMade, GivesFeedback):
+    run_id_field = "langsmith_run_id"
     list_display = ("subject", "status", "langsmith_run_id", "pool", "composed_at", "sent_at")
     list_filter = ("status",)
     search_fields = ("langsmith_run_id", "message_id")

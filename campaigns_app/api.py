@@ -15,7 +15,7 @@ from ninja.files import UploadedFile
 from pydantic import ValidationError as ShapeError
 
 from campaigns_app import enrolling, ledger, reading, replies, selectors, services, steering, webhook
-from campaigns_app.models import Campaign, Suppression
+from campaigns_app.models import Campaign
 from campaigns_app.schemas import (
     CampaignIn,
     CampaignOut,
@@ -120,7 +120,7 @@ def list_suppressions(request: HttpRequest, q: str = "") -> Any:
 @router.post("/suppressions", response={200: SuppressionOut, 201: SuppressionOut}, auth=WRITE)
 def suppress(request: HttpRequest, payload: SuppressionIn) -> Status[Any]:
     created = services.suppress(email=payload.email, reason=payload.reason, note=payload.note)
-    return Status(201 if created else 200, Suppression.objects.get(email__iexact=payload.email))
+    return Status(201 if created else 200, services.suppressions(payload.email).get())
 
 
 @router.delete("/suppressions/{email}", response={204: None}, auth=WRITE)

@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from campaigns_app import planning, sending
-from campaigns_app.models import Campaign, Enrollment, InboundEvent, Mailbox, Suppression, Touch
+from campaigns_app.models import Campaign, Enrollment, InboundEvent, Touch
 from campaigns_app.planning import window_of
-from campaigns_app.writing import ensure_composed
+from campaigns_app.services import suppressions
+from campaigns_app.writing import compose
 from contract.errors import LangGraphError
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Collection
 
+    from django.db.models import QuerySet
+
 log = logging.getLogger(__name__)
 
 #: A step whose process died is taken up again after this; a living process renews what it has in hand.
 LEASE = dt.timedelta(seconds=30)
+#: Limits count the mails of any such span.
+THROTTLE = dt.timedelta(days=1)
 #: A mail still "sending" after this was left behind by a dead process, whatever became of its enrollment.
 ABANDONED = dt.timedelta(minutes=5)
 #: Tries of one step before a person is asked.
@@ -61,7 +67,7 @@ def renew(ids: Collection[uuid.UUID], *, worker: str) -> None:
     )
 
 
-def advance(enrollment_id: uuid.UUID) -> None:
+def advance(enrollment_id: uuid.UUID, line: sending.Line | None = None) -> None:
     """Take the next step of one claimed enrollment. Any failure leaves a row that says so and a later due time."""
     enrollment = Enrollment.objects.select_related("campaign__mailbox", "contact").get(pk=enrollment_id)
     if enrollment.status != Enrollment.Status.ACTIVE:
@@ -70,49 +76,52 @@ def advance(enrollment_id: uuid.UUID) -> None:
     if step is None:
         finish(enrollment)
         return
-    if postpone(enrollment):
-        return
-    try:
-        touch = ensure_composed(enrollment, step)
-    except LangGraphError as error:
-        retry_later(enrollment, f"{error.kind}: {error}")
-        return
-    if not commit_to_send(enrollment, touch):
-        return
-    outcome = sending.hand_over(touch)
-    settle(touch, outcome)
+    touch = Touch.objects.filter(enrollment=enrollment, step=step).first()
+    if touch is None:
+        if later := not_yet(enrollment):  # no letter is written long before it leaves
+            put_off(enrollment, later)
+            return
+        try:
+            touch = compose(enrollment, step)
+        except LangGraphError as error:
+            retry_later(enrollment, f"{error.kind}: {error}")
+            return
+    if committed := commit_to_send(enrollment, touch):
+        with nullcontext(line) if line else closing(sending.Line()) as open_line:
+            outcome = open_line.hand_over(committed)
+        settle(committed, outcome)
 
 
 @transaction.atomic
-def commit_to_send(enrollment: Enrollment, touch: Touch) -> bool:
-    """Decide under locks whether the mail goes out now. After this commits, it has been promised once.
+def commit_to_send(enrollment: Enrollment, touch: Touch) -> Touch | None:
+    """Decide under locks whether the mail goes out now. The touch, once it is promised; after that never again.
 
-    The enrollment's lock orders this against replies: a reply recorded before wins. The mailbox's lock makes
-    the throttle exact: nobody else counts or commits a send of this mailbox meanwhile.
+    The locks of campaign and mailbox make the throttle exact: nobody else counts or commits a send of theirs
+    meanwhile. The enrollment's lock orders this against replies: one recorded before wins. They are taken in this
+    order everywhere, the campaign's first.
     """
-    row = (
-        Enrollment.objects.select_for_update(of=("self",))
-        .select_related("campaign__mailbox", "contact")
-        .get(pk=enrollment.pk)
-    )
+    campaign = Campaign.objects.select_for_update().select_related("mailbox").get(pk=enrollment.campaign_id)
+    row = Enrollment.objects.select_for_update(of=("self",)).select_related("contact").get(pk=enrollment.pk)
+    row.campaign = campaign
     held = Touch.objects.select_for_update(of=("self",)).select_related("step").get(pk=touch.pk)
+    held.enrollment = row
     if row.status != Enrollment.Status.ACTIVE or row.position != held.step.position:
-        return False
+        return None
     if held.status == Touch.Status.SENDING:
         park(row, held, DIED)
-        return False
+        return None
     if held.status != Touch.Status.COMPOSED:
-        return False
-    if Suppression.objects.filter(email__iexact=row.contact.email).exists():
+        return None
+    if suppressions(row.contact.email).exists():
         planning.end(row, Enrollment.Status.STOPPED)
-        return False
-    if later := not_yet(row, locked=True):
+        return None
+    if later := not_yet(row):
         put_off(row, later)
-        return False
+        return None
     held.status, held.sending_at = Touch.Status.SENDING, timezone.now()
     held.promise = promise_of(row)
     held.save(update_fields=["status", "sending_at", "promise"])
-    return True
+    return held
 
 
 def promise_of(enrollment: Enrollment) -> dict[str, object]:
@@ -129,53 +138,42 @@ def promise_of(enrollment: Enrollment) -> dict[str, object]:
     }
 
 
-def postpone(enrollment: Enrollment) -> bool:
-    """Put off a step that could not be sent now anyway, so that no letter is written long before it leaves.
-
-    A mail already promised is not put off: what became of it has to be found out.
-    """
-    if enrollment.touches.filter(step__position=enrollment.position, status=Touch.Status.SENDING).exists():
-        return False
-    later = not_yet(enrollment, locked=False)
-    if later:
-        put_off(enrollment, later)
-    return later is not None
-
-
 def put_off(enrollment: Enrollment, until: dt.datetime) -> None:
     Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.Status.ACTIVE).update(
         due_at=until, claimed_by="", attempts=0
     )
 
 
-def not_yet(enrollment: Enrollment, *, locked: bool) -> dt.datetime | None:
+def not_yet(enrollment: Enrollment) -> dt.datetime | None:
     """When this mail may go out instead, or None when it may go out now.
 
-    Exact under locks alone; without them a first look.
+    Exact for a caller that holds the locks of campaign and mailbox; for any other a first look.
     """
     now = timezone.now()
-    window = window_of(enrollment.campaign, enrollment.contact)
+    campaign = enrollment.campaign
+    window = window_of(campaign, enrollment.contact)
     if not window.is_open(now):
         return window.next_open(now)
-    if InboundEvent.objects.filter(
-        kind=InboundEvent.Kind.MESSAGE, touch__enrollment_id=enrollment.pk
-    ).exists():
+    unread = InboundEvent.objects.filter(kind=InboundEvent.Kind.MESSAGE, touch__enrollment_id=enrollment.pk)
+    if unread.exists():
         return window.next_open(now + UNREAD_PAUSE)
-    mailbox = enrollment.campaign.mailbox
-    if locked:
-        mailbox = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
-        Campaign.objects.select_for_update().get(pk=enrollment.campaign_id)
-    day_ago = now - dt.timedelta(days=1)
-    committed = Touch.objects.filter(sending_at__gt=day_ago)
-    of_mailbox = committed.filter(enrollment__campaign__mailbox=mailbox)
-    of_campaign = committed.filter(enrollment__campaign=enrollment.campaign)
-    for sends, limit in ((of_mailbox, mailbox.daily_limit), (of_campaign, enrollment.campaign.daily_limit)):
-        if limit and sends.count() >= limit:
-            oldest_counted = sends.order_by("-sending_at")[limit - 1].sending_at or now
-            return window.next_open(oldest_counted + dt.timedelta(days=1, seconds=1))
-        if not limit:
-            return window.next_open(now + dt.timedelta(days=1))
+    of_mailbox = Touch.objects.filter(step__campaign__mailbox=campaign.mailbox_id)
+    of_campaign = Touch.objects.filter(step__campaign=campaign.pk)
+    for sends, limit in ((of_mailbox, campaign.mailbox.daily_limit), (of_campaign, campaign.daily_limit)):
+        if free_at := throttled_until(sends, limit, now):
+            return window.next_open(free_at)
     return None
+
+
+def throttled_until(sends: QuerySet[Touch], limit: int, now: dt.datetime) -> dt.datetime | None:
+    """When one more of these mails fits into a day of `limit`; None when it fits now."""
+    if not limit:
+        return now + THROTTLE
+    committed = sends.filter(sending_at__gt=now - THROTTLE)
+    if committed[:limit].count() < limit:
+        return None
+    oldest_counted = committed.order_by("-sending_at")[limit - 1].sending_at or now
+    return oldest_counted + THROTTLE + dt.timedelta(seconds=1)
 
 
 def park(enrollment: Enrollment, touch: Touch, why: str) -> None:
@@ -225,6 +223,9 @@ def settle(touch: Touch, outcome: sending.Outcome) -> None:
     else:
         touch.status, touch.sending_at = Touch.Status.COMPOSED, None
         touch.save(update_fields=["status", "sending_at"])
+        planning.unpark(
+            row
+        )  # who thought this process dead has parked it; the mail is known not to have left
         retry_later(row, outcome.detail)
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from campaigns_app.models import Contact, Enrollment, Suppression
 from campaigns_app.planning import resting_status, window_of
 from campaigns_app.schedule import next_due
-from campaigns_app.services import refuse_control_characters, validate_address, validate_zone
+from campaigns_app.services import validate_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -200,8 +200,7 @@ def contact_of(row: Mapping[str, str]) -> Contact:
         raise ValidationError({unknown[0][:60]: f"Unknown column. Known: {', '.join(COLUMNS)}."})
     values = {name: str(row.get(name) or "").strip() for name in COLUMNS}
     validate_address("email", values["email"])
-    validate_zone("timezone", values["timezone"] or "UTC")
-    refuse_control_characters(values)
     contact = Contact(**values)
+    contact.clean()
     contact.clean_fields()
     return contact

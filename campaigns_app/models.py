@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from typing import ClassVar
+from zoneinfo import available_timezones
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -21,6 +22,18 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def working_days() -> list[int]:
     return [0, 1, 2, 3, 4]
+
+
+def refuse_control_characters(**values: str) -> None:
+    """A line break in a name would become a mail header of its own. Raises ValidationError naming the field."""
+    for name, value in values.items():
+        if any(ord(char) < 32 or ord(char) == 127 for char in value):
+            raise ValidationError({name: "Control characters and line breaks are not allowed."})
+
+
+def validate_zone(zone: str) -> None:
+    if zone not in available_timezones():
+        raise ValidationError({"timezone": f"{zone[:60]!r} is not a time zone such as Europe/Berlin."})
 
 
 class Mailbox(models.Model):
@@ -37,6 +50,9 @@ class Mailbox(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+    def clean(self) -> None:
+        refuse_control_characters(display_name=self.display_name)
 
 
 class Campaign(models.Model):
@@ -85,6 +101,8 @@ class Campaign(models.Model):
     def clean(self) -> None:
         if not self.weekdays or any(day not in range(7) for day in self.weekdays):
             raise ValidationError({"weekdays": "Name at least one weekday, 0 (Monday) to 6 (Sunday)."})
+        validate_zone(self.timezone)
+        refuse_control_characters(name=self.name, product=self.product, goal=self.goal)
 
 
 class Step(models.Model):
@@ -143,6 +161,10 @@ class Contact(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.company}" if self.company else self.name
+
+    def clean(self) -> None:
+        validate_zone(self.timezone or "UTC")
+        refuse_control_characters(name=self.name, title=self.title, company=self.company)
 
 
 class Enrollment(models.Model):
@@ -240,6 +262,12 @@ class Touch(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["sent_at"], name="touch_sent", condition=models.Q(sent_at__isnull=False)),
+            # Throttles count the mails of a campaign's steps, each read backwards from now.
+            models.Index(
+                fields=["step", "sending_at"],
+                name="touch_committed",
+                condition=models.Q(sending_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from django.db import connection
+
 from contract.errors import LangGraphError
 from fleet.sdk import RunResult, Timings, run_graph_with_meta, thread_state
 
@@ -28,6 +30,7 @@ def write_on_thread(graph: str, enrollment: Enrollment, given: Mapping[str, obje
         LangGraphError: The run failed, or the graph ended its sequence without another letter.
     """
     thread, taken = str(enrollment.pk), enrollment.touches.count()
+    connection.close()  # others need it while a graph takes its time
     state = thread_state(thread) or {}
     if len(mails_of(state.get("values"))) <= taken:
         result = run_graph_with_meta(

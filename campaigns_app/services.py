@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from campaigns_app import planning
-from campaigns_app.models import Campaign, Enrollment, Mailbox, Step, Suppression
+from campaigns_app.models import Campaign, Enrollment, Mailbox, Step, Suppression, refuse_control_characters
 from campaigns_app.writing import FIRST_WRITER, NEXT_WRITER, SEQUENCE_GRAPH, check_sequence_graph, check_steps
 
 if TYPE_CHECKING:
@@ -45,10 +45,6 @@ def save_campaign(
     for name, value in fields.items():
         if value is not None:
             setattr(campaign, name, value)
-    validate_zone("timezone", campaign.timezone)
-    refuse_control_characters(
-        {name: getattr(campaign, name) for name in ("name", "product", "goal", "timezone")}
-    )
     check_sequence_graph(campaign.sequence_graph, len(steps))
     campaign.full_clean()
     campaign.save()
@@ -83,22 +79,6 @@ def validate_address(name: str, address: str) -> None:
         validate_email(address)
     except ValidationError as error:
         raise ValidationError({name: f"{address[:80]!r} is not an e-mail address."}) from error
-
-
-def validate_zone(name: str, zone: str) -> None:
-    if zone not in available_timezones():
-        raise ValidationError({name: f"{zone[:60]!r} is not a time zone such as Europe/Berlin."})
-
-
-#: Fields that may hold line breaks; no mail header is made of them.
-MANY_LINES = frozenset({"notes", "facts"})
-
-
-def refuse_control_characters(values: Mapping[str, str]) -> None:
-    """A line break in a name would become a mail header of its own."""
-    for name, value in values.items():
-        if name not in MANY_LINES and any(ord(char) < 32 or ord(char) == 127 for char in value):
-            raise ValidationError({name: "Control characters and line breaks are not allowed."})
 
 
 def paused_rows(campaign: Campaign) -> QuerySet[Enrollment]:
@@ -145,21 +125,25 @@ def pause(*, campaign: Campaign) -> int:
 def save_mailbox(*, address: str, display_name: str, daily_limit: int) -> Mailbox:
     """Make or change an address mails are sent from. Raises ValidationError naming the field."""
     validate_address("address", address)
-    refuse_control_characters({"display_name": display_name})
+    refuse_control_characters(display_name=display_name)
     values = {"display_name": display_name, "daily_limit": daily_limit}
     return Mailbox.objects.update_or_create(address=address.lower(), defaults=values)[0]
+
+
+def suppressions(email: str) -> QuerySet[Suppression]:
+    """The suppression of an address, found by the index on its lower case."""
+    return Suppression.objects.alias(at=Lower("email")).filter(at=email.lower())
 
 
 def suppress(*, email: str, reason: str, note: str = "") -> bool:
     """Never send to this address again; false when it was suppressed before."""
     validate_address("email", email)
-    _, created = Suppression.objects.get_or_create(
-        email__iexact=email, defaults={"email": email.lower(), "reason": reason, "note": note}
-    )
+    values = {"email": email.lower(), "reason": reason, "note": note}
+    _, created = suppressions(email).get_or_create(defaults=values)
     return created
 
 
 def unsuppress(*, email: str) -> bool:
     """Allow mails to this address again; false when it was not suppressed."""
-    deleted, _ = Suppression.objects.filter(email__iexact=email).delete()
+    deleted, _ = suppressions(email).delete()
     return bool(deleted)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from campaigns_app.models import Enrollment, Step, Touch
 from campaigns_app.sequence import write_on_thread
@@ -108,10 +108,8 @@ def touch_key(enrollment: Enrollment, step: Step, variant: str) -> str:
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
-def ensure_composed(enrollment: Enrollment, step: Step) -> Touch:
-    """The touch of this step: the one there is, or a new one written by the step's graph."""
-    if existing := Touch.objects.filter(enrollment=enrollment, step=step).first():
-        return existing
+def compose(enrollment: Enrollment, step: Step) -> Touch:
+    """The touch of this step, written by its graph; whoever was faster wrote it."""
     variant = variant_of(enrollment, step)
     key = touch_key(enrollment, step, variant)
     if graph := enrollment.campaign.sequence_graph:
@@ -147,6 +145,7 @@ def write_alone(enrollment: Enrollment, step: Step, variant: str) -> RunResult:
     if spec and not previous and requires(spec, "previous"):
         assistant_id, spec = FIRST_WRITER, spec_of(FIRST_WRITER)
     given = graph_input(enrollment, step, variant, fields_of(spec) if spec else {}, previous)
+    connection.close()  # others need it while a graph takes its time
     return run_graph_with_meta(assistant_id, given, timeout=COMPOSE_DEADLINE_S)
 
 

@@ -1,13 +1,17 @@
-"""Feedback in the admin: machine-made rows are read, not edited; actions take back and send again."""
+"""Feedback in the admin: machine-made rows are read, not edited; actions give, take back and send again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db import transaction
 
 from feedback_app import services
 from feedback_app.models import Delivery, Feedback, FeedbackEvent, FeedbackKey
+from feedback_app.store import FeedbackError
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -27,6 +31,52 @@ class ReadOnly:
         return False
 
 
+class Rating(forms.Form):
+    """What a person says of a run, beside the list's actions."""
+
+    key = forms.CharField(required=False, max_length=180)
+    score = forms.FloatField(required=False)
+    comment = forms.CharField(required=False, max_length=10_000)
+
+
+class RatingActionForm(ActionForm):
+    """The same as typed: an action form that refuses says nothing of the reason."""
+
+    key = forms.CharField(required=False)
+    score = forms.CharField(required=False)
+    comment = forms.CharField(required=False)
+
+
+class GivesFeedback(admin.ModelAdmin):
+    """A list whose rows belong to runs: give feedback on the runs of the chosen rows, all or none."""
+
+    action_form = RatingActionForm
+    actions = ("give_feedback",)
+    #: The field that holds the run's id.
+    run_id_field = "run_id"
+
+    @admin.action(description="Give feedback on the runs", permissions=["give_feedback"])
+    def give_feedback(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        rating = Rating(request.POST)
+        if not rating.is_valid():
+            for name, texts in rating.errors.items():
+                messages.error(request, f"{name}: {' '.join(texts)}")
+            return
+        runs = dict.fromkeys(str(getattr(row, self.run_id_field)) for row in queryset)
+        actor = f"user:{request.user.get_username()}"
+        try:
+            with transaction.atomic():
+                for run in runs:
+                    services.submit_feedback(run_id=run, source="human", actor=actor, **rating.cleaned_data)
+        except FeedbackError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"Feedback on {len(runs)} run{'s' * (len(runs) != 1)} is stored.")
+
+    def has_give_feedback_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("feedback_app.add_feedback")
+
+
 @admin.register(FeedbackKey)
 class FeedbackKeyAdmin(admin.ModelAdmin):
     list_display = ("key", "kind", "minimum", "maximum", "direction", "description")
@@ -41,13 +91,13 @@ class HistoryInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Feedback)
-class FeedbackAdmin(ReadOnly, admin.ModelAdmin):
+class FeedbackAdmin(ReadOnly, GivesFeedback):
     list_display = ("key", "score", "source", "rater", "run_id", "assistant_id", "created_at", "retracted_at")
     list_filter = ("source", "key")
     search_fields = ("=run_id", "=key", "=source_event_id")
     show_full_result_count = False
     inlines = (HistoryInline,)
-    actions = ("retract",)
+    actions = ("give_feedback", "retract")
 
     @admin.action(description="Retract the chosen feedback", permissions=["retract"])
     def retract(self, request: HttpRequest, queryset: QuerySet[Feedback]) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import email
 import threading
+from contextlib import closing
+from email import policy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils import timezone
 
 from campaigns_app import engine, enrolling, ledger, replies, sending, services
@@ -32,7 +37,7 @@ def test_a_sent_step_plans_the_next_and_is_never_sent_again(
     enrollment.refresh_from_db()
     assert (enrollment.position, enrollment.status) == (1, "active")
     assert enrollment.due_at > timezone.now() + dt.timedelta(hours=1)
-    assert engine.commit_to_send(enrollment, touch) is False
+    assert engine.commit_to_send(enrollment, touch) is None
     assert len(mailserver.received) == 1
     content = mailserver.received[0].content
     assert isinstance(content, bytes)
@@ -228,3 +233,67 @@ def test_an_event_for_no_mail_of_ours_names_the_field() -> None:
     with pytest.raises(ValidationError) as caught:
         replies.touch_for(message_ids=["<nobody@example.com>"])
     assert "message_ids" in caught.value.message_dict
+
+
+def test_one_connection_carries_many_mails_and_a_lost_one_is_made_anew(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    people = [enroll(campaign, f"p{number}@brightwell.example") for number in range(4)]
+    for each in people:
+        composed(each)
+    with closing(sending.Line()) as line:
+        for each in people[:2]:
+            engine.advance(each.pk, line)
+        assert mailserver.connections == 1
+        mailserver.answer = "421 that is enough"  # of the connection it was kept on, and of the next
+        engine.advance(people[2].pk, line)
+        assert mailserver.connections == 2
+        mailserver.answer = "250 OK"
+        engine.advance(people[3].pk, line)
+    assert mailserver.connections == 3
+    assert len(mailserver.received) == 3
+    assert [each.status for each in Touch.objects.order_by("enrollment__contact_id")] == [
+        "sent",
+        "sent",
+        "composed",
+        "sent",
+    ]
+
+
+def test_a_clock_that_jumps_sends_nothing_twice_and_breaks_no_limit(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    services.save_mailbox(address="mara@northbeam.example", display_name="", daily_limit=2)
+    people = [enroll(campaign, f"p{number}@brightwell.example") for number in range(3)]
+    for each in people:
+        composed(each)
+    began = timezone.now()
+    for hours, each in ((0, people[0]), (5, people[1]), (-3, people[0]), (-3, people[2]), (6, people[2])):
+        with time_machine.travel(began + dt.timedelta(hours=hours), tick=True):
+            engine.advance(each.pk)
+    assert len(mailserver.received) == 2
+    assert [each for each in ledger.invariants() if "unclaimed" not in each.name and not each.ok] == []
+    with time_machine.travel(began + dt.timedelta(hours=30), tick=True):
+        engine.advance(people[2].pk)
+    assert len(mailserver.received) == 3
+
+
+def test_a_name_with_quotes_stays_one_address(campaign: Campaign, mailserver: Mailserver) -> None:
+    services.save_mailbox(address="mara@northbeam.example", display_name='Mara "M" Ott, Sales', daily_limit=9)
+    enrollment = enroll(campaign)
+    composed(enrollment)
+    engine.advance(enrollment.pk)
+    content = mailserver.received[0].content
+    assert isinstance(content, bytes)
+    sender = email.message_from_bytes(content, policy=policy.default)["From"].addresses
+    assert [(each.display_name, each.addr_spec) for each in sender] == [
+        ('Mara "M" Ott, Sales', "mara@northbeam.example")
+    ]
+
+
+def test_a_suppression_is_found_by_its_index(campaign: Campaign) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        plan = services.suppressions("Lena@Brightwell.example").explain()
+        cursor.execute("RESET enable_seqscan")
+    assert "one_suppression_per_address" in plan

@@ -163,7 +163,7 @@ def test_skipping_leaves_out_one_mail(campaign: Campaign) -> None:
     assert steering.act(steering.Selection(campaign, ids=[row.pk]), "skip") == 1
     row.refresh_from_db()
     assert row.position == 1
-    assert engine.commit_to_send(row, touch) is False
+    assert engine.commit_to_send(row, touch) is None
     assert row.due_at > timezone.now() + dt.timedelta(hours=1)
 
 

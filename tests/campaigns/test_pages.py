@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from campaigns_app import replies, services
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
+from feedback_app.models import Feedback
 from tests.campaigns.conftest import composed, enroll
 
 pytestmark = pytest.mark.django_db
@@ -165,3 +166,57 @@ def test_who_may_only_look_cannot_act(client: Any, campaign: Campaign) -> None:
         assert client.get(reverse(f"campaigns:{page}", args=["autumn"])).status_code == 403
     assert client.post(reverse("campaigns:act", args=["autumn", "stop"])).status_code == 403
     assert client.post(reverse("campaigns:pause", args=["autumn"])).status_code == 403
+
+
+def test_the_admin_gives_feedback_on_the_run_that_wrote_a_mail(operator: Any, campaign: Campaign) -> None:
+    touch = composed(enroll(campaign))
+    page = reverse("admin:campaigns_app_touch_changelist")
+    chosen = {"action": "give_feedback", "_selected_action": [str(touch.pk)]}
+    refused = operator.post(page, {**chosen, "key": "tone", "score": "high"}, follow=True)
+    assert [str(m) for m in refused.context["messages"]] == ["score: Enter a number."]
+    nothing = operator.post(page, {**chosen, "key": "tone"}, follow=True)
+    assert b"give a score" in nothing.content
+    assert not Feedback.objects.exists()
+    for _ in range(2):
+        operator.post(page, {**chosen, "key": "tone", "score": "0.5", "comment": "Too long"})
+    given = Feedback.objects.get()
+    assert (str(given.run_id), given.key, given.score, given.source, given.rater) == (
+        touch.langsmith_run_id,
+        "tone",
+        0.5,
+        "human",
+        "user:mara",
+    )
+
+
+def test_the_admin_holds_steps_to_what_the_service_asks(operator: Any, campaign: Campaign) -> None:
+    page = reverse("admin:campaigns_app_campaign_change", args=[campaign.pk])
+    assert operator.get(page).status_code == 200
+    steps = list(campaign.steps.all())
+    given = {
+        "name": "Autumn",
+        "slug": "autumn",
+        "mailbox": campaign.mailbox_id,
+        "timezone": "Mars/Olympus",
+        "weekdays": "0,1",
+        "window_start": "09:00",
+        "window_end": "17:00",
+        "daily_limit": "5",
+        "sequence_graph": "email_compose",
+        "steps-TOTAL_FORMS": "2",
+        "steps-INITIAL_FORMS": "2",
+    }
+    for number, step in enumerate(steps):
+        own = {"id": step.pk, "campaign": campaign.pk, "position": number, "assistant_id": "no_such_graph"}
+        own |= {"delay": "1", "delay_unit": "hours"}
+        given |= {f"steps-{number}-{name}": value for name, value in own.items()}
+    answer = operator.post(page, given).content.decode()
+    assert "is not a time zone" in answer
+    assert "no graph is called" in answer
+    given |= {"timezone": "Europe/Berlin", "steps-0-assistant_id": "email_compose"}
+    given |= {"steps-1-assistant_id": "email_followup"}
+    assert "is not resumable" in operator.post(page, given).content.decode()
+    assert operator.post(page, given | {"sequence_graph": ""}).status_code == 302
+    assert reverse("campaigns:import", args=["autumn"]).encode() in (
+        operator.get(reverse("admin:campaigns_app_campaign_changelist")).content
+    )

@@ -35,6 +35,7 @@ class Fire:
         self.url, self.data_dir = f"http://127.0.0.1:{port}", data_dir
         self.log = data_dir.parent / "up.log"
         self.kills: Counter[str] = Counter()
+        self._api = httpx.Client(timeout=20)
         self._ending = threading.Event()
         base = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
         own = {
@@ -108,13 +109,6 @@ class Fire:
         else:
             self._kill(target, self.children(CHILDREN[target]))
 
-    def whole(self) -> bool:
-        """Whether every process is there again and the platform answers."""
-        there = all(self.children(words) for words in CHILDREN.values())
-        with contextlib.suppress(httpx.TransportError):
-            return there and httpx.get(f"{self.url}/ok", timeout=5).status_code == 200
-        return False
-
     def kill_job_processes(self) -> None:
         self.kill("jobs")
         self.kill("second jobs")
@@ -138,7 +132,7 @@ class Fire:
         deadline = time.monotonic() + within
         while True:
             try:
-                answer = httpx.request(method, self.url + path, headers=headers, timeout=20, **request)
+                answer = self._api.request(method, self.url + path, headers=headers, **request)
                 if answer.status_code < 500:
                     assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text}"
                     return answer.json()
@@ -150,6 +144,7 @@ class Fire:
 
     def end(self) -> None:
         self._ending.set()
+        self._api.close()
         if self._keeper.is_alive():
             self._keeper.join()
         if self._second and self._second.poll() is None:
