@@ -32,7 +32,8 @@ class Steps(BaseInlineFormSet):
         super().clean()
         if any(self.errors):
             return
-        kept = [form for form in self.forms if not self._should_delete_form(form)]
+        given = [form for form in self.forms if form.instance.pk or form.has_changed()]
+        kept = [form for form in given if form not in self.deleted_forms]
         steps = sorted((form.instance for form in kept), key=lambda step: step.position)
         try:
             check_steps(steps)

@@ -51,7 +51,7 @@ class GivesFeedback(admin.ModelAdmin):
     """A list whose rows belong to runs: give feedback on the runs of the chosen rows, all or none."""
 
     action_form = RatingActionForm
-    actions = ("give_feedback",)
+    actions: tuple[str, ...] = ("give_feedback",)
     #: The field that holds the run's id.
     run_id_field = "run_id"
 
@@ -60,7 +60,7 @@ class GivesFeedback(admin.ModelAdmin):
         rating = Rating(request.POST)
         if not rating.is_valid():
             for name, texts in rating.errors.items():
-                messages.error(request, f"{name}: {' '.join(texts)}")
+                messages.error(request, f"{name}: {' '.join(map(str, texts))}")
             return
         runs = dict.fromkeys(str(getattr(row, self.run_id_field)) for row in queryset)
         actor = f"user:{request.user.get_username()}"
