@@ -142,7 +142,7 @@ def litellm(folder: Path, upstream: int) -> Iterator[tuple[int, list[int]]]:
     env.pop("DATABASE_URL", None)
     command = (str(binaries / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port))
     with process(*command, "--telemetry", "False", env=env, quiet=True) as pid:
-        wait_ready(port, "/health/liveliness", 120)
+        wait_ready(port, "/health/liveliness", 150)
         yield port, [pid, *children(pid)]
 
 
