@@ -55,7 +55,7 @@ gen-langgraph-json: install ## write langgraph.json from the registry (ARGS='--p
 	@exec $(BIN)/python manage.py gen_langgraph_json $(ARGS)
 
 bench: install-dev ## measure, beside the peers that are there (PEERS=1 installs LiteLLM in .data/peers)
-	@for file in bench/*_bench.py; do PEERS=$(PEERS) $(BIN)/python $$file || exit 1; done
+	@for file in bench/*_bench.py; do PEERS=$(PEERS) $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
 drill: install ## blast radius: kill, hang, fail and block one flooded pool, measure the others (DRILL_ARGS="--role all")
 	@exec $(BIN)/python manage.py drill $(DRILL_ARGS)

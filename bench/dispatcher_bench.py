@@ -1,6 +1,6 @@
 """CPU per request and added latency of the dispatcher, beside nginx in the same run, on loopback.
 
-    .venv/bin/python bench/dispatcher_bench.py [--seconds 2] [--rounds 5] [--peers]
+    .venv/bin/python -m bench.dispatcher_bench [--seconds 2] [--rounds 5] [--peers]
 
 Both fronts proxy the same 1 KB `POST /runs/wait` to the same upstream, one process each. The dispatcher does all
 it does in service: keys, shape check, route, breaker, trace headers, a dispatch record in PostgreSQL per request.
@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 
 import httptools
 import psycopg
-from load import ROOT, children, cpu_seconds, drive, free_port, post, process, rss_mb, wait_ready
 
+from bench.load import ROOT, children, cpu_seconds, drive, free_port, post, process, rss_mb, wait_ready
 from contract.routing_document import canonical_bytes, digest
 from contract.shapes import SHAPES
 from platform_site import pg
@@ -318,7 +318,7 @@ async def run(seconds: float, count: int, *, with_peers: bool) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         url = stack.enter_context(database())
         upstream_pid = stack.enter_context(
-            process(sys.executable, str(Path(__file__)), "--upstream", str(upstream))
+            process(sys.executable, "-m", "bench.dispatcher_bench", "--upstream", str(upstream))
         )
         wait_ready(upstream)
         fronts = [("direct", upstream, [upstream_pid])]

@@ -7,10 +7,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # so that a bench that imports this first may import the project
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -156,14 +155,8 @@ async def drive(port: int, requests: list[bytes], seconds: float) -> Load:
     """Send each of `requests` again and again on a connection of its own."""
     load, until = Load(), time.perf_counter() + seconds
     loop = asyncio.get_running_loop()
-    dones = []
-    for request in requests:
-        done: asyncio.Future[None] = loop.create_future()
-        dones.append(done)
-        await loop.create_connection(
-            lambda request=request, done=done: _Client(load, request, until, done),
-            "127.0.0.1",
-            port,  # type: ignore[misc]
-        )
+    dones: list[asyncio.Future[None]] = [loop.create_future() for _ in requests]
+    for request, done in zip(requests, dones, strict=True):
+        await loop.create_connection(partial(_Client, load, request, until, done), "127.0.0.1", port)
     await asyncio.gather(*dones)
     return load

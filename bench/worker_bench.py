@@ -1,6 +1,6 @@
 """Workers side by side in one run: bare `ainvoke`, our worker, `langgraph dev`, aegra; CPU a request, start, memory.
 
-    .venv/bin/python bench/worker_bench.py [--seconds 3] [--rounds 3] [--clients 16] [--peers]
+    .venv/bin/python -m bench.worker_bench [--seconds 3] [--rounds 3] [--clients 16] [--peers]
 
 CPU is user and system time of the server process, in µs a request. All take turns, round by round, so that a noisy
 neighbour troubles all alike; what is shown are medians over the rounds, and of ratios the medians of each round's.
@@ -27,8 +27,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from load import ROOT, children, cpu_seconds, drive, free_port, post, process, rss_mb, untraced, wait_ready
 
+from bench.load import (
+    ROOT,
+    children,
+    cpu_seconds,
+    drive,
+    free_port,
+    post,
+    process,
+    rss_mb,
+    untraced,
+    wait_ready,
+)
 from fleet.worker.setup import set_up
 from platform_site import pg
 
