@@ -86,7 +86,9 @@ async def ask_again(key: str) -> tuple[int, list[float]]:
         dispatcher = Dispatcher(DispatcherConfig.from_env({"DATABASE_URL": url, "PLATFORM_DATA_DIR": folder}))
         await dispatcher.start()
         try:
-            first = await ask(dispatcher, key, b"")
+            async with asyncio.timeout(30):
+                while (first := await ask(dispatcher, key, b""))[0]["status"] != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # keys and document are on their way
             tag, again = dict(first[0]["headers"])[b"etag"], []
             for _ in range(200):
                 start = time.perf_counter()
