@@ -72,6 +72,10 @@ BAD = {
     "name is an object": (run(name={"a": 1}), "name"),
     "tags is a text": (run(tags="a"), "tags"),
     "metadata is a list": (run(extra={"metadata": [1]}), "extra.metadata"),
+    "metadata too deep to write": (
+        run(extra={"metadata": {"x": json.loads("[" * 500 + "]" * 500)}}),
+        "value",
+    ),
 }
 
 
@@ -83,6 +87,7 @@ def test_a_bad_run_is_quarantined_and_its_neighbour_stored(
     good = run()
     assert send(http, multipart(post(bad), post(good))).status_code == 202
     assert stored(cur, good)
+    assert reader.load_payload(cur, good["id"]) is not None
     cur.execute("SELECT reason FROM traces_app_quarantine")
     ((found,),) = cur.fetchall()
     assert reason in found
@@ -125,6 +130,20 @@ def test_what_is_no_json_is_quarantined(http: httpx.Client, cur: psycopg.Cursor[
     assert stored(cur, good)
     cur.execute("SELECT count(*) FROM traces_app_quarantine")
     assert cur.fetchone() == (1,)
+
+
+def test_a_value_as_deep_as_json_may_be_does_not_close_its_trace(
+    http: httpx.Client, cur: psycopg.Cursor[Any]
+) -> None:
+    deep, good = run(), run()
+    good["trace_id"] = deep["trace_id"]
+    inputs = (f"post.{deep['id']}.inputs", b"[" * 1024 + b"]" * 1024, "")  # two levels more inside a chunk
+    assert send(http, multipart(post(deep), inputs, post(good))).status_code == 202
+    assert [r.run_id for r in reader.load_runs(cur, [deep["trace_id"]])] == [good["id"]]
+    assert reader.load_payload(cur, good["id"]) is not None
+    cur.execute("SELECT item, reason FROM traces_app_quarantine")
+    ((item, reason),) = cur.fetchall()
+    assert (item, "depth" in reason) == (deep["id"], True)
 
 
 def test_frames_that_do_not_hold(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:

@@ -24,31 +24,43 @@ from traces_app.store.records import Bundle, Kind, RunPart, Status, digest64, ru
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_INPUTS = (
-    "gen_ai.prompt",
-    "gen_ai.input.messages",
-    "input.value",
-    "gen_ai.tool.call.arguments",
-    "traceloop.entity.input",
-)
-_OUTPUTS = (
-    "gen_ai.completion",
-    "gen_ai.output.messages",
-    "output.value",
-    "gen_ai.tool.call.result",
-    "traceloop.entity.output",
-)
-_MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name")
-_PROVIDERS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
-_PROMPT_TOKENS = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt")
-_COMPLETION_TOKENS = (
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
-)
-_TOTAL_TOKENS = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
-_COSTS = ("gen_ai.usage.cost", "llm.cost.total")
-_THREADS = ("gen_ai.conversation.id", "session.id")
+#: The names each thing goes by, the best first.
+_NAMES = {
+    "inputs": (
+        "gen_ai.prompt",
+        "gen_ai.input.messages",
+        "input.value",
+        "gen_ai.tool.call.arguments",
+        "traceloop.entity.input",
+    ),
+    "outputs": (
+        "gen_ai.completion",
+        "gen_ai.output.messages",
+        "output.value",
+        "gen_ai.tool.call.result",
+        "traceloop.entity.output",
+    ),
+    "tags": ("langsmith.span.tags", "tag.tags"),
+    "trace_name": ("langsmith.trace.name",),
+    "project": ("langsmith.trace.session_name",),
+    "kind": ("langsmith.span.kind",),
+    "operation": ("gen_ai.operation.name",),
+    "openinference_kind": ("openinference.span.kind",),
+    "model": ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name"),
+    "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"),
+    "prompt_tokens": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"),
+    "completion_tokens": (
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.completion_tokens",
+        "llm.token_count.completion",
+    ),
+    "total_tokens": ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total"),
+    "cost": ("gen_ai.usage.cost", "llm.cost.total"),
+    "thread_id": ("gen_ai.conversation.id", "session.id"),
+}
+#: What is stored elsewhere and does not stay as metadata.
+_TAKEN = frozenset({"inputs", "outputs", "tags", "trace_name"})
+_MEANING = {name: (what, rank) for what, names in _NAMES.items() for rank, name in enumerate(names)}
 _OPERATIONS = {
     "chat": "llm",
     "text_completion": "llm",
@@ -65,7 +77,6 @@ _OPENINFERENCE = {
     "RERANKER": "retriever",
 }
 _METADATA = "langsmith.metadata."
-_TAKEN = frozenset((*_INPUTS, *_OUTPUTS, "langsmith.span.tags", "tag.tags", "langsmith.trace.name"))
 _MAX_ERROR = 100_000
 _LAST_NS = 253_402_300_799 * 10**9
 _ERROR = 2
@@ -88,6 +99,8 @@ class Span(msgspec.Struct):
     links: list[tuple[str, str]]
     scope: str
     resource: dict[str, Any]
+    #: 64 bits over what was sent, as `RunPart.digest`.
+    digest: int
 
 
 def read_protobuf(body: bytes) -> Iterator[Span]:
@@ -98,6 +111,7 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
         raise RefusedError(400, f"body: {error}") from error
     for group in request.resource_spans:
         resource = _attributes(group.resource.attributes)
+        shared = group.resource.SerializeToString(deterministic=True)
         for scope_spans in group.scope_spans:
             scope = scope_spans.scope.name
             for s in scope_spans.spans:
@@ -117,6 +131,7 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
                     [(k.trace_id.hex(), k.span_id.hex()) for k in s.links] if s.links else [],
                     scope,
                     resource,
+                    digest64(shared, scope.encode(), s.SerializeToString(deterministic=True)),
                 )
 
 
@@ -124,8 +139,8 @@ def _attributes(pairs: Any) -> dict[str, Any]:
     values = {}
     for pair in pairs:
         value = pair.value
-        kind = value.WhichOneof("value")
-        values[pair.key] = value.string_value if kind == "string_value" else _any_value(value, kind)
+        # Most are texts, and a text that is not empty needs no second question.
+        values[pair.key] = value.string_value or _any_value(value, value.WhichOneof("value"))
     return values
 
 
@@ -182,6 +197,7 @@ def _json_span(raw: dict[str, Any], scope: str, resource: dict[str, Any]) -> Spa
         [(str(k.get("traceId", "")), str(k.get("spanId", ""))) for k in raw.get("links") or ()],
         scope,
         _json_attributes(resource.get("attributes")),
+        digest64(orjson.dumps([resource, scope, raw])),
     )
 
 
@@ -211,21 +227,18 @@ def _finite(number: float) -> float | str:
 def decode_span(span: Span, project: str) -> RunPart:
     """Return the part that stands for a span. Raises ValueError naming the field."""
     _check(span)
-    trace_id, attrs = span.trace_id, span.attributes
+    trace_id = span.trace_id
     parent = span.parent if span.parent.strip(b"\0") else b""
-    run_id = run_id_of_span(trace_id, span.span_id)
-    metadata = {k: v for k, v in attrs.items() if k not in _TAKEN}
-    for key in [k for k in metadata if k.startswith(_METADATA)]:
-        metadata.setdefault(key[len(_METADATA) :], metadata.pop(key))
+    said, metadata = _sort_out(span.attributes)
     part = RunPart(
         trace_id=trace_id,
-        run_id=run_id,
+        run_id=run_id_of_span(trace_id, span.span_id),
         kind=Kind.SPAN,
-        digest=0,
+        digest=span.digest,
         parent_id=run_id_of_span(trace_id, parent) if parent else None,
         name=clean_text(span.name),
-        run_type=_run_type(attrs),
-        project=clean_text(attrs.get("langsmith.trace.session_name")) or project,
+        run_type=_run_type(said),
+        project=clean_text(said.get("project")) or project,
         # The LangSmith SDK gets its nanoseconds through a float, some hundred off; rounded, they are the run's again.
         start=((span.start + 500) // 1000 if is_copy(span) else span.start // 1000) or None,
         end=span.end // 1000 or None,
@@ -233,18 +246,33 @@ def decode_span(span: Span, project: str) -> RunPart:
         payload={},
     )
     lift_metadata(part, metadata)
-    _lift_attributes(part, attrs, metadata)
+    _lift_attributes(part, said, metadata)
     _lift_outcome(part, span)
     if metadata:
         part.facts["metadata"] = metadata
-    _fill_payload(part, span)
-    part.digest = digest64(
-        orjson.dumps(
-            [span.name, span.start, span.end, span.status, span.message, len(span.events)], default=str
-        ),
-        orjson.dumps([part.facts, part.payload], option=orjson.OPT_NON_STR_KEYS),
-    )
+    _fill_payload(part, span, said)
     return part
+
+
+def _sort_out(attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the attributes say, by the keys of `_NAMES`, and what stays as metadata."""
+    said: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    metadata: dict[str, Any] = {}
+    prefixed: dict[str, Any] = {}
+    for name, value in attributes.items():
+        meaning = _MEANING.get(name)
+        if meaning is not None:
+            what, rank = meaning
+            if value is not None and value != "" and rank <= ranks.get(what, rank):
+                said[what], ranks[what] = value, rank
+            if what in _TAKEN:
+                continue
+        elif name.startswith(_METADATA):
+            prefixed[name[len(_METADATA) :]] = value
+            continue
+        metadata[name] = value
+    return said, {**prefixed, **metadata} if prefixed else metadata
 
 
 def _check(span: Span) -> None:
@@ -258,36 +286,29 @@ def _check(span: Span) -> None:
         raise ValueError("time: must be between the years 1970 and 9999")
 
 
-def _run_type(attrs: dict[str, Any]) -> str:
-    kind = str(attrs.get("langsmith.span.kind", "")).lower()
+def _run_type(said: dict[str, Any]) -> str:
+    kind = str(said.get("kind", "")).lower()
     if kind in RUN_TYPES:
         return kind
-    operation = _OPERATIONS.get(str(attrs.get("gen_ai.operation.name", "")))
-    return operation or _OPENINFERENCE.get(str(attrs.get("openinference.span.kind", "")).upper(), "chain")
+    operation = _OPERATIONS.get(str(said.get("operation", "")))
+    return operation or _OPENINFERENCE.get(str(said.get("openinference_kind", "")).upper(), "chain")
 
 
-def _first(attrs: dict[str, Any], names: tuple[str, ...]) -> Any:
-    for name in names:
-        value = attrs.get(name)
-        if value is not None and value != "":
-            return value
-    return None
-
-
-def _lift_attributes(part: RunPart, attrs: dict[str, Any], metadata: dict[str, Any]) -> None:
-    part.model = clean_text(_first(attrs, _MODELS) or metadata.get("ls_model_name"))
-    part.provider = clean_text(_first(attrs, _PROVIDERS) or metadata.get("ls_provider"))
-    part.thread_id = part.thread_id or clean_text(_first(attrs, _THREADS))
+def _lift_attributes(part: RunPart, said: dict[str, Any], metadata: dict[str, Any]) -> None:
+    get = said.get
+    part.model = clean_text(get("model") or metadata.get("ls_model_name"))
+    part.provider = clean_text(get("provider") or metadata.get("ls_provider"))
+    part.thread_id = part.thread_id or clean_text(get("thread_id"))
     usage = metadata.get("usage_metadata")
-    if isinstance(usage, str):
-        usage = metadata["usage_metadata"] = _maybe_json(usage)
-    lift_usage(part, usage)
-    part.prompt_tokens = _or(count(_first(attrs, _PROMPT_TOKENS)), part.prompt_tokens)
-    part.completion_tokens = _or(count(_first(attrs, _COMPLETION_TOKENS)), part.completion_tokens)
-    part.total_tokens = _or(count(_first(attrs, _TOTAL_TOKENS)), part.total_tokens)
-    part.cost = _or(money(_first(attrs, _COSTS)), part.cost)
+    if usage is not None:
+        usage = metadata["usage_metadata"] = _parsed(usage)
+        lift_usage(part, usage)
+    part.prompt_tokens = _or(count(get("prompt_tokens")), part.prompt_tokens)
+    part.completion_tokens = _or(count(get("completion_tokens")), part.completion_tokens)
+    part.total_tokens = _or(count(get("total_tokens")), part.total_tokens)
+    part.cost = _or(money(get("cost")), part.cost)
     complete_total(part)
-    tags = attrs.get("langsmith.span.tags") or attrs.get("tag.tags")
+    tags = get("tags")
     if tags:
         listed = tags.split(",") if isinstance(tags, str) else tags if isinstance(tags, list) else ()
         part.facts["tags"] = list(
@@ -311,12 +332,10 @@ def _lift_outcome(part: RunPart, span: Span) -> None:
         part.facts["error"] = (error or "error")[:_MAX_ERROR]
 
 
-def _fill_payload(part: RunPart, span: Span) -> None:
-    inputs, outputs = _first(span.attributes, _INPUTS), _first(span.attributes, _OUTPUTS)
-    if inputs is not None:
-        part.payload["inputs"] = _maybe_json(inputs)
-    if outputs is not None:
-        part.payload["outputs"] = _maybe_json(outputs)
+def _fill_payload(part: RunPart, span: Span, said: dict[str, Any]) -> None:
+    for name in ("inputs", "outputs"):
+        if name in said:
+            part.payload[name] = _json_or_text(said[name])
     if span.events:
         part.payload["events"] = [{"name": n, "time": at, "kwargs": attrs} for n, at, attrs in span.events]
     extra: dict[str, Any] = {"resource": span.resource} if span.resource else {}
@@ -328,7 +347,12 @@ def _fill_payload(part: RunPart, span: Span) -> None:
         part.payload["extra"] = extra
 
 
-def _maybe_json(value: Any) -> Any:
+def _json_or_text(value: Any) -> Any:
+    """Return a text that is an object or a list as the JSON it is, without writing it anew."""
+    return value if _parsed(value) is value else orjson.Fragment(value)
+
+
+def _parsed(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in {"{", "["}:
         try:
             return orjson.loads(value)
@@ -337,9 +361,8 @@ def _maybe_json(value: Any) -> Any:
     return value
 
 
-def decode_spans(spans: Iterable[Span | str], bundle: Bundle, project: str) -> str:
-    """Add a part for each span and quarantine the others; return the first reason, "" when all were taken."""
-    reason = ""
+def decode_spans(spans: Iterable[Span | str], bundle: Bundle, project: str) -> None:
+    """Add a part for each span and quarantine the others."""
     for span in spans:
         if isinstance(span, str):
             refused = quarantine("otlp", span, "", b"")
@@ -351,8 +374,6 @@ def decode_spans(spans: Iterable[Span | str], bundle: Bundle, project: str) -> s
                 item = uuid_text(span.trace_id) if len(span.trace_id) == 16 else ""
                 refused = quarantine("otlp", f"{error}", item, span.name.encode("utf-8", "replace"))
         bundle.quarantined.append(refused)
-        reason = reason or refused.reason
-    return reason
 
 
 def is_copy(span: Span) -> bool:

@@ -38,12 +38,11 @@ class OtlpDoor:
             spans = list(read_protobuf(body) if media_type == PROTOBUF else read_json(body))
             bundle = Bundle()
             project = request.headers.get("langsmith-project") or self._ingest.config.default_project
-            reason = decode_spans(spans, bundle, project[:500])
+            decode_spans(spans, bundle, project[:500])
             confine(bundle, request.key.project)
             bundle.copies = _copies(spans, bundle.parts)
-            rejected = len(bundle.quarantined)
             await self._ingest.store(bundle)
-        return _answer(media_type, rejected, reason)
+        return _answer(media_type, [q.reason for q in bundle.quarantined])
 
 
 def _copies(spans: list[Span | str], parts: list[RunPart]) -> list[Copy]:
@@ -63,15 +62,13 @@ def _copies(spans: list[Span | str], parts: list[RunPart]) -> list[Copy]:
     return copies
 
 
-def _answer(media_type: str, rejected: int, reason: str) -> Answer:
+def _answer(media_type: str, reasons: list[str]) -> Answer:
     if media_type == JSON:
-        partial = (
-            {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": reason}} if rejected else {}
-        )
-        return Answer(200, orjson.dumps(partial), JSON)
+        rejected = {"rejectedSpans": str(len(reasons)), "errorMessage": reasons[0]} if reasons else None
+        return Answer(200, orjson.dumps({"partialSuccess": rejected} if rejected else {}), JSON)
     response = ExportTraceServiceResponse()
-    if rejected:
+    if reasons:
         response.partial_success.CopyFrom(
-            ExportTracePartialSuccess(rejected_spans=rejected, error_message=reason)
+            ExportTracePartialSuccess(rejected_spans=len(reasons), error_message=reasons[0])
         )
     return Answer(200, response.SerializeToString(), PROTOBUF)

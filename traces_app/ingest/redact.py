@@ -48,9 +48,10 @@ PATTERNS = (
     r"(?i:\bbearer) +[A-Za-z0-9._~+/-]{20,}=*",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
 )
-#: What every match of a default pattern contains, in lower case; single searches, as one alternation is 5 times slower.
-_PATTERN_MARKS = (b"sk-", b"lsv2_", b"akia", b"xox", b"eyj", b"bearer ", b"private key")
+#: What every match of a default pattern contains; single searches, as one alternation is 5 times slower.
+_PATTERN_MARKS = (b"sk-", b"lsv2_", b"AKIA", b"xox", b"eyJ", b"PRIVATE KEY")
 _GITHUB_MARK = re.compile(rb"gh[pousr]_")
+_LOWERED_MARK = b"bearer "
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -77,11 +78,11 @@ class Ruleset:
 
     def suspects(self, blob: bytes) -> bool:
         """Whether anything in the JSON bytes could match a rule."""
-        low = blob.lower()
         for mark in _PATTERN_MARKS:
-            if mark in low:
+            if mark in blob:
                 return True
-        if _GITHUB_MARK.search(low) or self._key_mark.search(low):
+        low = blob.lower()
+        if _GITHUB_MARK.search(blob) or _LOWERED_MARK in low or self._key_mark.search(low):
             return True
         if not self._extra:
             return False

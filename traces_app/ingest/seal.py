@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
+from traces_app.ingest.decode_langsmith import quarantine
 from traces_app.ingest.redact import FAILED, Redactor, Ruleset
-from traces_app.store.pack import dump, pack
-
-if TYPE_CHECKING:
-    from traces_app.store.records import Attachment, Bundle, Quarantined, RunPart
+from traces_app.store.pack import check_depth, dump, joined, pack
+from traces_app.store.records import Attachment, Bundle, Chunk, Quarantined, RunPart, uuid_text
 
 log = logging.getLogger(__name__)
 _COLUMNS = ("name", "project", "thread_id", "model", "provider", "assistant_id")
 
 
+class _Dumped(NamedTuple):
+    """A part with its facts and its payload as JSON."""
+
+    part: RunPart
+    facts: bytes
+    payload: bytes
+
+
 def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
-    """Redact and pack all that is in the bundle; after this it may be stored."""
-    by_trace: dict[tuple[bytes, str], list[RunPart]] = defaultdict(list)
+    """Redact and pack all that is in the bundle; after this it may be stored. What JSON cannot hold is quarantined."""
+    by_trace: dict[tuple[bytes, str], list[_Dumped]] = defaultdict(list)
     for part in bundle.parts:
-        by_trace[part.trace_id, part.project].append(part)
-    for (_trace, project), parts in by_trace.items():
-        facts, payload = _redacted(parts, redactor.for_project(project))
-        bundle.chunks.append(pack(parts, facts, payload))
-        for part in parts:
-            part.payload = {}
+        try:
+            dumped = _Dumped(part, dump(part.facts), dump(part.payload))
+            check_depth(dumped.payload)
+        except (TypeError, ValueError) as error:
+            bundle.quarantined.append(quarantine("seal", f"value: {error}", uuid_text(part.run_id), b""))
+            continue
+        by_trace[part.trace_id, part.project].append(dumped)
+    bundle.parts = [one.part for of_trace in by_trace.values() for one in of_trace]
+    for (_trace, project), of_trace in by_trace.items():
+        bundle.chunks.append(_chunk(of_trace, redactor.for_project(project)))
     common = redactor.for_project("")
     for attachment in bundle.attachments:
         _clean_attachment(attachment, common)
@@ -38,11 +49,19 @@ def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
     return bundle
 
 
-def _redacted(parts: list[RunPart], rules: Ruleset) -> tuple[bytes, bytes]:
-    facts, payload = dump([p.facts for p in parts]), dump([p.payload for p in parts])
-    columns = dump([[getattr(p, c) for c in _COLUMNS] for p in parts])
-    if not (rules.suspects(facts) or rules.suspects(payload) or rules.suspects(columns)):
-        return facts, payload
+def _chunk(of_trace: list[_Dumped], rules: Ruleset) -> Chunk:
+    parts = [one.part for one in of_trace]
+    facts = joined([one.facts for one in of_trace])
+    payload = joined([one.payload for one in of_trace])
+    names = "\n".join({getattr(part, c) for c in _COLUMNS for part in parts})
+    if rules.suspects(facts) or rules.suspects(payload) or rules.suspects(names.encode()):
+        facts, payload = _redacted(parts, facts, payload, rules)
+    for part in parts:
+        part.payload = {}
+    return pack(parts, facts, payload)
+
+
+def _redacted(parts: list[RunPart], facts: bytes, payload: bytes, rules: Ruleset) -> tuple[bytes, bytes]:
     try:
         for part, fact in zip(parts, rules.clean(orjson.loads(facts)), strict=True):
             part.facts = fact

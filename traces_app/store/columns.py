@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ def _count(n: int | None) -> bytes:
     return _NULL if n is None else _i64(8, n)
 
 
+@lru_cache(maxsize=4096)  # but for names of runs, few values stand in these columns
 def _text(text: str) -> bytes:
     if not text:
         return _NULL

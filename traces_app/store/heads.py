@@ -226,7 +226,9 @@ def _count(deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
         return
     minute = run.start // _MINUTE_US * _MINUTE_US
     key = (minute, run.assistant_id, run.pool, run.model, run.routing_version or 0, _kind(run))
-    totals = deltas.setdefault(key, Totals())
+    totals = deltas.get(key)
+    if totals is None:
+        totals = deltas[key] = Totals()
     share = share_of(run)
     totals.runs += sign
     totals.errors += sign * (run.status == Status.ERROR)

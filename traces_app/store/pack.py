@@ -15,6 +15,7 @@ from traces_app.store.records import Chunk, RunPart, digest64
 
 _LEVEL = 1
 _MAX_CHUNK = 1 << 30
+_SURE_DEPTH = 1000  # fewer brackets than this cannot be too deep
 _compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
 _decompressor = zstandard.ZstdDecompressor()
 
@@ -22,6 +23,20 @@ _decompressor = zstandard.ZstdDecompressor()
 def dump(value: Any) -> bytes:
     """Return JSON bytes. Raises TypeError on what JSON cannot say."""
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+
+
+def joined(items: list[bytes]) -> bytes:
+    """Return the JSON list of JSON values."""
+    return b"[" + b",".join(items) + b"]"
+
+
+def check_depth(item: bytes) -> None:
+    """See that the JSON can be read back from inside a chunk. Raises ValueError when it is nested too deeply.
+
+    A sender's own JSON goes in unread, and a reader stops at 1,024 levels: one value would close its whole chunk.
+    """
+    if item.count(b"[") + item.count(b"{") >= _SURE_DEPTH:
+        orjson.loads(joined([item]))
 
 
 def pack(parts: list[RunPart], facts: bytes, payload: bytes) -> Chunk:

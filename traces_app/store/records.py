@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -131,13 +132,12 @@ class Bundle(msgspec.Struct, kw_only=True):
 
 def digest64(*pieces: bytes) -> int:
     """Return a signed 64-bit digest of the pieces, boundaries included."""
-    h = hashlib.sha256()  # the fastest on processors of today
-    for piece in pieces:
-        h.update(len(piece).to_bytes(4, "big"))
-        h.update(piece)
-    return int.from_bytes(h.digest()[:8], "big", signed=True)
+    framed = b"".join([part for piece in pieces for part in (len(piece).to_bytes(4, "big"), piece)])
+    # SHA-256 is the fastest on processors of today.
+    return int.from_bytes(hashlib.sha256(framed).digest()[:8], "big", signed=True)
 
 
+@lru_cache(maxsize=4096)  # a parent is named by each of its children
 def run_id_of_span(trace_id: bytes, span_id: bytes) -> bytes:
     """Return the run id that stands for a W3C span: the same for the same (trace, span) everywhere."""
     raw = bytearray(hashlib.blake2b(trace_id + span_id, digest_size=16, person=b"otlp-run").digest())
