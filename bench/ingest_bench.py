@@ -1,27 +1,33 @@
 """Ingest under the standard load: OTLP/HTTP, 15-span agent traces, 3.1 KB a span, 150 spans a POST, 8 connections.
 
-    python bench/ingest_bench.py [--seconds 10] [--profile]
+    python bench/ingest_bench.py [--seconds 10] [--peers]
 
 Real uvicorn, real PostgreSQL, generator on the same machine; default redaction and roll-ups on. A span counts when
-it can be read from the database, not when it was answered. Prints one line of JSON. `--peers` says that no peer was
-measured in this run, and why.
+it can be read from the database as the sending ends, not when it was answered. Prints one line of JSON for ours and,
+with `--peers`, one for Phoenix and one for MLflow under the same load, each on the database it is faster on; they are
+installed in `.data/peers` the first time.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
 import random
+import signal
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -30,6 +36,9 @@ import psycopg  # noqa: E402
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402
 
 from platform_site import pg  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 DATABASE = "ingest_bench"
 KEY = "ask_bench_" + "b" * 40
@@ -102,35 +111,67 @@ def prepare(url: str, database_url: str) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
 
 
-def start_server(database_url: str, port: int, profile: str) -> subprocess.Popen[bytes]:
-    env = {**os.environ, "DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(ROOT / ".data" / "bench")}
-    profiler = ["-m", "cProfile", "-o", profile] if profile else []
-    args = ["-m", "uvicorn", "traces_app.ingest.main:app", "--port", str(port), "--log-level", "warning"]
-    server = subprocess.Popen([sys.executable, *profiler, *args, "--no-access-log"], cwd=ROOT, env=env)
-    for _ in range(200):
+@dataclass(frozen=True)
+class Store:
+    """One that takes OTLP: how it is started, where it is posted to, and what it has stored as (spans, bytes)."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str]
+    path: str
+    headers: dict[str, str]
+    stored: Callable[[], tuple[int, int]]
+
+
+@contextlib.contextmanager
+def serving(store: Store, port: int, folder: Path) -> Iterator[int]:
+    """Run the store's server in a session of its own and yield its process id; all of the session ends with it."""
+    env = {**os.environ, **store.env}
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            store.command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _answers(store, server, port, folder)
+        yield server.pid
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return server
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(15)
+
+
+def _answers(store: Store, server: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as conn:
+                headers = {"content-type": "application/x-protobuf", **store.headers}
+                conn.request("POST", store.path, ExportTraceServiceRequest().SerializeToString(), headers)
+                if conn.getresponse().status < 500:
+                    return
         except OSError:
-            time.sleep(0.05)
-    raise SystemExit("ingest did not start")
+            time.sleep(0.1)
+    raise SystemExit(f"{store.name} did not start: {(folder / 'log').read_text()[-2000:]}")
 
 
 class Sender(threading.Thread):
     """One connection that posts until the time is over; bodies are made before."""
 
-    def __init__(self, port: int, bodies: list[bytes], until: float) -> None:
+    def __init__(self, store: Store, port: int, bodies: list[bytes], until: float) -> None:
         super().__init__()
-        self.port, self.bodies, self.until = port, bodies, until
+        self.store, self.port, self.bodies, self.until = store, port, bodies, until
         self.took: list[float] = []
         self.refused = 0
 
     def run(self) -> None:
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        headers = {"content-type": "application/x-protobuf", "x-api-key": KEY}
+        headers = {"content-type": "application/x-protobuf", **self.store.headers}
         while self.bodies and time.monotonic() < self.until:
             began = time.monotonic()
-            conn.request("POST", "/otlp/v1/traces", self.bodies.pop(), headers)
+            conn.request("POST", self.store.path, self.bodies.pop(), headers)
             answer = conn.getresponse()
             answer.read()
             if answer.status == 200:
@@ -139,14 +180,33 @@ class Sender(threading.Thread):
                 self.refused += 1
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def session(leader: int) -> list[int]:
+    """The processes of a session, the leader's children among them."""
+    pids = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
+    members = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(pid) == leader:
+                members.append(pid)
+    return members
 
 
-def peak_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+def cpu_seconds(leader: int) -> float:
+    spent = 0.0
+    for pid in session(leader):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
+def peak_mb(leader: int) -> float:
+    peak = 0.0
+    for pid in session(leader):
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            peak += next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return peak
 
 
 def stored(database_url: str) -> tuple[int, int]:
@@ -162,46 +222,107 @@ def stored(database_url: str) -> tuple[int, int]:
     return int(spans[0]), int(size[0])
 
 
-def measure(seconds: float, profile: str) -> dict[str, Any]:
-    url = os.environ.get("DATABASE_URL") or pg.ensure(ROOT / ".data")
+def ours(url: str, port: int, _folder: Path) -> Store:
+    """This project's ingest alone, on a database of its own."""
     database_url = url.replace("/postgres?", f"/{DATABASE}?")
     prepare(url, database_url)
+    args = ["-m", "uvicorn", "traces_app.ingest.main:app", "--app-dir", str(ROOT), "--port", str(port)]
+    return Store(
+        "ingest",
+        [sys.executable, *args, "--log-level", "warning", "--no-access-log"],
+        {"DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(ROOT / ".data" / "bench")},
+        "/otlp/v1/traces",
+        {"x-api-key": KEY},
+        lambda: stored(database_url),
+    )
+
+
+def phoenix(_url: str, port: int, folder: Path) -> Store:
+    """Phoenix on SQLite."""
+    home = peer("phoenix", "arize-phoenix")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        grpc = s.getsockname()[1]
+
+    def rows() -> tuple[int, int]:
+        with contextlib.closing(sqlite3.connect(folder / "phoenix.db")) as conn:
+            (spans,) = conn.execute("SELECT count(*) FROM spans").fetchone()
+        return int(spans), sum(p.stat().st_size for p in folder.glob("phoenix.db*"))
+
+    env = {"PHOENIX_WORKING_DIR": str(folder), "PHOENIX_PORT": str(port), "PHOENIX_GRPC_PORT": str(grpc)}
+    env |= {"PHOENIX_HOST": "127.0.0.1", "PHOENIX_TELEMETRY_ENABLED": "false"}
+    return Store("phoenix", [str(home / "phoenix"), "serve"], env, "/v1/traces", {}, rows)
+
+
+def mlflow(url: str, port: int, folder: Path) -> Store:
+    """MLflow on PostgreSQL, with the four workers it has by default."""
+    home = peer("mlflow", "mlflow", "psycopg2-binary")
+    database = url.replace("/postgres?", "/mlflow_bench?")
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("DROP DATABASE IF EXISTS mlflow_bench WITH (FORCE)")
+        conn.execute("CREATE DATABASE mlflow_bench")
+
+    def rows() -> tuple[int, int]:
+        with psycopg.connect(database) as conn:
+            found: Any = conn.execute(
+                "SELECT (SELECT count(*) FROM spans), pg_database_size(current_database())"
+            ).fetchone()
+        return int(found[0]), int(found[1])
+
+    where = ["--backend-store-uri", database, "--default-artifact-root", str(folder / "artifacts")]
+    command = [str(home / "mlflow"), "server", *where, "--host", "127.0.0.1", "--port", str(port)]
+    env = {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{home}:{os.environ['PATH']}"}
+    return Store("mlflow", command, env, "/v1/traces", {"x-mlflow-experiment-id": "0"}, rows)
+
+
+def peer(name: str, *packages: str) -> Path:
+    """The `bin` of a peer's own environment, made the first time."""
+    home = ROOT / ".data" / "peers" / name
+    if not (home / "bin" / name).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *packages], check=True)
+    return home / "bin"
+
+
+def measure(make: Callable[[str, int, Path], Store], seconds: float) -> dict[str, Any]:
+    url = os.environ.get("DATABASE_URL") or pg.ensure(ROOT / ".data")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     rng = random.Random(1)
     bodies = [[body(rng) for _ in range(max(4, int(seconds * 14)))] for _ in range(CONNECTIONS)]
     span_bytes = len(bodies[0][0]) / (SPANS_A_TRACE * TRACES_A_POST)
-    server = start_server(database_url, port, profile)
-    try:
-        spent = cpu_seconds(server.pid)
-        began = time.monotonic()
-        senders = [Sender(port, mine, began + seconds) for mine in bodies]
-        for sender in senders:
-            sender.start()
-        for sender in senders:
-            sender.join()
-        elapsed = time.monotonic() - began
-        spent = cpu_seconds(server.pid) - spent
-        peak = peak_mb(server.pid)
-        spans, size = stored(database_url)
-    finally:
-        server.terminate()
-        server.wait(30)
+    with tempfile.TemporaryDirectory(prefix="ingest_bench") as name:
+        store = make(url, port, Path(name))
+        with serving(store, port, Path(name)) as pid:
+            empty = store.stored()[1]
+            spent = cpu_seconds(pid)
+            began = time.monotonic()
+            senders = [Sender(store, port, mine, began + seconds) for mine in bodies]
+            for sender in senders:
+                sender.start()
+            for sender in senders:
+                sender.join()
+            elapsed = time.monotonic() - began
+            spans, size = store.stored()
+            spent = cpu_seconds(pid) - spent
+            peak = peak_mb(pid)
     took = sorted(t for s in senders for t in s.took)
     acknowledged = len(took) * SPANS_A_TRACE * TRACES_A_POST
     return {
-        "bench": "ingest",
+        "bench": store.name,
         "durable_spans_s": round(spans / elapsed),
+        "answered_spans_s": round(acknowledged / elapsed),
         "seconds": round(elapsed, 1),
         "spans": spans,
         "acknowledged_missing": acknowledged - spans,
         "refused_posts": sum(s.refused for s in senders),
-        "server_cpu_ms_per_span": round(1000 * spent / spans, 4),
+        "server_cpu_ms_per_span": round(1000 * spent / spans, 4) if spans else None,
         "p50_ms": round(1000 * statistics.median(took), 1),
         "p99_ms": round(1000 * took[int(len(took) * 0.99)], 1),
         "bytes_per_span_sent": round(span_bytes),
-        "bytes_per_span_stored": round(size / spans),
+        "bytes_per_span_stored": round((size - empty) / spans) if spans else None,
         "rss_peak_mb": round(peak),
         "load_average": round(os.getloadavg()[0], 1),
     }
@@ -212,12 +333,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--profile", default="", help="write a cProfile of the server here")
-    parser.add_argument("--peers", action="store_true", help="also say why peers are not measured")
+    parser.add_argument("--peers", action="store_true", help="measure Phoenix and MLflow too")
     given = parser.parse_args()
-    print(json.dumps(measure(given.seconds, given.profile)))
-    if given.peers:
-        print("skipped: Phoenix and MLflow are not installed beside this environment", file=sys.stderr)
+    here = measure(ours, given.seconds)
+    print(json.dumps(here), flush=True)
+    if not (given.peers or os.environ.get("PEERS")):
+        print("skipped: Phoenix and MLflow, which --peers (make bench PEERS=1) installs and measures")
+        return
+    for make in (phoenix, mlflow):
+        there = measure(make, given.seconds)
+        there["ours_is_times"] = round(here["durable_spans_s"] / max(1, there["durable_spans_s"]), 1)
+        print(json.dumps(there), flush=True)
 
 
 if __name__ == "__main__":

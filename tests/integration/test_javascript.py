@@ -112,3 +112,19 @@ def test_a_traced_javascript_caller_is_the_root_of_one_tree(platform: Platform, 
     )
     by_w3c = whole_tree(platform, facts["w3c_trace_id"])
     assert {node["id"] for node in by_w3c["nodes"]} == set(nodes)
+
+
+def test_the_javascript_sdk_traces_gives_feedback_and_reads_both_back(
+    platform: Platform, packages: Path
+) -> None:
+    done = node(platform, packages, "trace.mjs")
+    assert done.returncode == 0, done.stderr[-4000:]
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert facts["runs"] == {
+        "chain": ["chain", "success", 150],
+        "model": ["llm", "success", 150],
+        "tool": ["tool", "error", 0],
+    }
+    assert facts["feedback"] == [facts["trace_id"], "helpful", 1, "good"]
+    tree = whole_tree(platform, facts["trace_id"], pools=0)
+    assert {(node["name"], node["status"]) for node in tree["nodes"]} >= {("model", "ok"), ("tool", "error")}
