@@ -105,6 +105,29 @@ class FeedbackEvent(models.Model):
         return f"{self.action} {self.feedback_id}"
 
 
+class FeedbackRollup(models.Model):
+    """Bound feedback of one minute, kept exact by a database trigger through edits, removals and repeats."""
+
+    pk = models.CompositePrimaryKey(
+        "minute", "assistant_id", "pool", "model", "routing_version", "key", "source"
+    )
+    minute = models.DateTimeField()
+    assistant_id = models.TextField()
+    pool = models.TextField()
+    model = models.TextField()
+    #: 0 when the run carried none.
+    routing_version = models.IntegerField()
+    key = models.TextField()
+    source = models.TextField()
+    given = models.BigIntegerField()
+    #: How many of them are a number below 1e15 in size, and the exact sum of those.
+    scored = models.BigIntegerField()
+    score_sum = models.DecimalField(max_digits=38, decimal_places=12)
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M} {self.assistant_id} {self.key}"
+
+
 class Delivery(models.Model):
     """The way of one state of a feedback row to the LangSmith endpoint in use."""
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback_app.store import (
     ECHO_MARK,
+    UPSERT,
     FeedbackError,
     FeedbackRecord,
+    parameters,
     record_from_langsmith,
     upsert_feedback,
 )
@@ -137,3 +141,60 @@ def test_the_store_needs_no_django() -> None:
 def test_a_body_that_is_no_object_is_refused() -> None:
     with pytest.raises(FeedbackError, match="JSON object"):
         record_from_langsmith([])
+
+
+ROLLUP = "SELECT assistant_id, pool, model, routing_version, key, source, given, scored, score_sum FROM feedback_app_feedbackrollup"
+BIND = (
+    "UPDATE feedback_app_feedback SET bound_at = now(), assistant_id = 'email_compose', pool = 'EMAIL',"
+    " model = 'gpt', routing_version = 3 WHERE bound_at IS NULL"
+)
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(("put", "bind", "retract", "delete")),
+        st.integers(1, 3),
+        st.sampled_from((None, 0.1, 0.7, 1.0, 1e300)),
+    ),
+    max_size=12,
+)
+
+
+async def rollup(conn: psycopg.AsyncConnection[Any]) -> list[Any]:
+    return await (await conn.execute(ROLLUP)).fetchall()
+
+
+async def test_a_roll_up_begins_with_the_run_and_follows_an_edit(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as conn:
+        await upsert_feedback(conn, [record(score=0.1)])
+        assert await rollup(conn) == [], "whose it is is not known yet"
+        await conn.execute(BIND)
+        edit = record(score=0.7, modified_at=T0 + timedelta(seconds=1))
+        for _ in range(3):
+            await upsert_feedback(conn, [edit])
+        place = ("email_compose", "EMAIL", "gpt", 3, "k", "api")
+        assert await rollup(conn) == [(*place, 1, 1, Decimal("0.7"))]
+        await conn.execute("UPDATE feedback_app_feedback SET retracted_at = now()")
+        assert await rollup(conn) == [(*place, 0, 0, Decimal(0))]
+
+
+@given(MOVES)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_roll_up_is_what_the_rows_add_up_to(database_url: str, moves: list[Any]) -> None:
+    counted = (
+        "SELECT count(*), count(*) FILTER (WHERE abs(score) < 1e15), coalesce(sum(score::numeric(38, 12))"
+        " FILTER (WHERE abs(score) < 1e15), 0) FROM feedback_app_feedback WHERE retracted_at IS NULL AND bound_at IS NOT NULL"
+    )
+    summed = "SELECT coalesce(sum(given), 0), coalesce(sum(scored), 0), coalesce(sum(score_sum), 0) FROM feedback_app_feedbackrollup"
+    with psycopg.connect(database_url) as conn:
+        for step, (move, number, score) in enumerate(moves):
+            one = str(uuid.UUID(int=number))
+            if move == "put":
+                at = T0 + timedelta(seconds=step)
+                conn.execute(UPSERT, parameters(record(id=one, score=score, modified_at=at)))
+            elif move == "bind":
+                conn.execute(BIND)
+            elif move == "retract":
+                conn.execute("UPDATE feedback_app_feedback SET retracted_at = now() WHERE id = %s", (one,))
+            else:
+                conn.execute("DELETE FROM feedback_app_feedback WHERE id = %s", (one,))
+        assert conn.execute(summed).fetchone() == conn.execute(counted).fetchone()
+        conn.rollback()
