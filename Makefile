@@ -54,7 +54,7 @@ generate: install ## write the generated files that are committed
 gen-langgraph-json: install ## write langgraph.json from the registry (ARGS='--pool EMAIL' for one pool, to the screen)
 	@exec $(BIN)/python manage.py gen_langgraph_json $(ARGS)
 
-bench: install-dev ## measure, beside the peers that are there (PEERS=1 installs LiteLLM and aegra below .data)
+bench: install-dev ## measure, beside the peers that are there (PEERS=1 installs them below .data)
 	@for file in bench/*_bench.py; do PEERS=$(PEERS) $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
 drill: install ## blast radius: kill, hang, fail and block one flooded pool, measure the others (DRILL_ARGS="--role all")

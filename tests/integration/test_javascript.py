@@ -126,5 +126,3 @@ def test_the_javascript_sdk_traces_gives_feedback_and_reads_both_back(
         "tool": ["tool", "error", 0],
     }
     assert facts["feedback"] == [facts["trace_id"], "helpful", 1, "good"]
-    tree = whole_tree(platform, facts["trace_id"], pools=0)
-    assert {(node["name"], node["status"]) for node in tree["nodes"]} >= {("model", "ok"), ("tool", "error")}
