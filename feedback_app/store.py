@@ -26,6 +26,8 @@ ECHO_MARK = "agentic_delivery"
 #: Header of every delivery, since an edit and a removal carry no metadata to mark.
 ECHO_HEADER = "x-agentic-feedback-delivery"
 KEY_MAX = 180
+#: Deeper values could be stored, but not written out again by every reader.
+DEPTH_MAX = 100
 #: The JSON escape of NUL, not the text of one: jsonb refuses it.
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
@@ -109,12 +111,12 @@ def record_from_langsmith(body: Any, *, project: str = "", now: datetime | None 
         trace_id=trace_id,
         key=parse_key(body.get("key")),
         score=score,
-        value=body.get("value"),
+        value=parse_value(body.get("value"), "value"),
         comment=clean_text(body.get("comment"), "comment"),
-        correction=body.get("correction"),
+        correction=parse_value(body.get("correction"), "correction"),
         source="model" if source.get("type") == "model" else "api",
         rater=clean_text(source.get("user_name") or source.get("user_id"), "user_name")[:255],
-        source_metadata=metadata if isinstance(metadata, dict) else {},
+        source_metadata=parse_value(metadata, "metadata") if isinstance(metadata, dict) else {},
         project=project,
         created_at=parse_time(body.get("created_at")) or now,
         modified_at=parse_time(body.get("modified_at")) or now,
@@ -153,6 +155,20 @@ def parse_score(raw: Any) -> float | None:
     if not math.isfinite(score):
         raise FeedbackError("score", "must be finite")
     return score
+
+
+def parse_value(raw: Any, name: str) -> Any:
+    """Any JSON value that is not nested beyond reason."""
+    level = [raw]
+    for _ in range(DEPTH_MAX):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        ]
+        if not level:
+            return raw
+    raise FeedbackError(name, f"must not be nested more than {DEPTH_MAX} levels deep")
 
 
 def parse_time(raw: Any) -> datetime | None:

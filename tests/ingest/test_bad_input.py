@@ -15,6 +15,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from traces_app.ingest import redact
 from traces_app.ingest.http import RefusedError
 from traces_app.ingest.multipart import form_parts
 from traces_app.store import reader
@@ -144,6 +145,30 @@ def test_a_value_as_deep_as_json_may_be_does_not_close_its_trace(
     cur.execute("SELECT item, reason FROM traces_app_quarantine")
     ((item, reason),) = cur.fetchall()
     assert (item, "depth" in reason) == (deep["id"], True)
+
+
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_deep_feedback_is_refused_and_its_neighbours_stored(
+    http: httpx.Client, cur: psycopg.Cursor[Any], depth: int
+) -> None:
+    good, nested = run(), b"[" * depth + b"]" * depth
+    body = b'{"run_id":"%s","key":"k","value":%s}' % (good["id"].encode(), nested)
+    answer = http.post("/langsmith/feedback", content=body)
+    assert (answer.status_code, "value: " in answer.json()["detail"]) == (422, True)
+    assert send(http, multipart((f"feedback.{uuid.uuid4()}", body, ""), post(good))).status_code == 202
+    assert stored(cur, good)
+    cur.execute("SELECT reason FROM traces_app_quarantine")
+    assert ["value: " in reason for (reason,) in cur.fetchall()] == [True]
+
+
+def test_what_cannot_be_redacted_withholds_itself_alone(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:
+    deep, good = run(), run(inputs={"password": "canary", "kept": 1})
+    good["trace_id"] = deep["trace_id"]
+    inputs = (f"post.{deep['id']}.inputs", b"[" * 900 + b"]" * 900, "")
+    assert send(http, multipart(post(deep), inputs, post(good))).status_code == 202
+    payloads = reader.load_payloads(cur, [deep["id"], good["id"]])
+    assert payloads[deep["id"]].inputs == redact.FAILED
+    assert payloads[good["id"]].inputs == {"password": redact.DEFAULT_REPLACEMENT, "kept": 1}
 
 
 def test_frames_that_do_not_hold(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:
@@ -368,7 +393,6 @@ def test_rules_of_the_table_hold_for_their_project_alone_and_fail_closed(
 
 
 def test_what_cannot_be_redacted_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
-    from traces_app.ingest import redact
     from traces_app.ingest.seal import seal
     from traces_app.store.pack import unpack
     from traces_app.store.records import Bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -121,9 +122,14 @@ class FeedbackDoor:
         await self._ingest.store(Bundle(feedback=[record]))
 
     def _record(self, body: dict[str, Any], project: str) -> FeedbackRecord:
-        clean = self._ingest.reference.redactor.for_project(project).clean
-        heavy = {name: clean(body[name]) for name in ("value", "comment", "correction") if name in body}
-        return record_from_langsmith({**body, **heavy}, project=project)
+        record = record_from_langsmith(body, project=project)
+        rules = self._ingest.reference.redactor.for_project(project)
+        return replace(
+            record,
+            value=rules.clean(record.value),
+            comment=rules.clean_text(record.comment),
+            correction=rules.clean(record.correction),
+        )
 
     async def _find(self, request: Request) -> Any:
         row = await self._fetch(request, _ONE)

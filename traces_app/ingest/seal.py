@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -62,18 +62,22 @@ def _chunk(of_trace: list[_Dumped], rules: Ruleset) -> Chunk:
 
 
 def _redacted(parts: list[RunPart], facts: bytes, payload: bytes, rules: Ruleset) -> tuple[bytes, bytes]:
+    told = zip(parts, orjson.loads(facts), orjson.loads(payload), strict=True)
+    cleaned = [_clean_part(part, fact, values, rules) for part, fact, values in told]
+    return joined([fact for fact, _ in cleaned]), joined([values for _, values in cleaned])
+
+
+def _clean_part(part: RunPart, facts: Any, payload: Any, rules: Ruleset) -> tuple[bytes, bytes]:
     try:
-        for part, fact in zip(parts, rules.clean(orjson.loads(facts)), strict=True):
-            part.facts = fact
-            for column in _COLUMNS:
-                setattr(part, column, rules.clean_text(getattr(part, column)))
-        return dump([p.facts for p in parts]), dump(rules.clean(orjson.loads(payload)))
+        part.facts = rules.clean(facts)
+        for column in _COLUMNS:
+            setattr(part, column, rules.clean_text(getattr(part, column)))
+        return dump(part.facts), dump(rules.clean(payload))
     except Exception:  # closed on failure: what could not be cleaned is not stored
         log.exception("redaction failed, values withheld")
-        for part in parts:
-            part.facts = {"error": FAILED} if part.facts.get("error") else {}
-            part.name = part.thread_id = FAILED
-        return dump([p.facts for p in parts]), dump([{"inputs": FAILED, "outputs": FAILED} for _ in parts])
+        part.facts = {"error": FAILED} if facts.get("error") else {}
+        part.name = part.thread_id = FAILED
+        return dump(part.facts), dump({"inputs": FAILED, "outputs": FAILED})
 
 
 def _clean_attachment(attachment: Attachment, rules: Ruleset) -> None:
