@@ -181,6 +181,11 @@ class DispatchRecord(models.Model):
             models.Index(fields=("w3c_trace_id",), name="dispatch_w3c_trace"),
             models.Index(fields=("request_id",), name="dispatch_request"),
             models.Index(fields=("assistant_id", "received_at"), name="dispatch_assistant"),
+            models.Index(
+                fields=("-received_at", "-id"),
+                name="dispatch_failed",
+                condition=~models.Q(error_kind="") | models.Q(graph_failed=True) | models.Q(status__gte=400),
+            ),
         )
 
     def __str__(self) -> str:

@@ -1,28 +1,38 @@
-"""Filter terms as SQL over `traces_app_tracehead h`. Values travel as parameters, never in the text."""
+"""Filter terms as SQL over `h`, the rows of `actions.py`. Values travel as parameters, never in the text."""
 
 from __future__ import annotations
 
+# ruff: noqa: S608 - statements are put together from constants and queries of our own planes
 from typing import TYPE_CHECKING, Any
 
+from traces_app.store.heads import MAX_VALUE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from traces_app.filters import Term
 
 Clause = tuple[str, list[Any]]
 
-_PART = "EXISTS (SELECT 1 FROM traces_app_runpart p WHERE p.trace_id = h.trace_id AND {condition})"
+#: A dispatch record that says something went wrong.
+FAILED_CALL = "(d.error_kind <> '' OR d.graph_failed OR d.status >= 400)"
+#: The fact a head takes from such a record.
+FAILED = "failed=call"
+
+_FACT = "h.facts @> ARRAY[%s]"
+# What only dispatch records know is added to the heads twice a minute (`hops.py`); for what came since they are asked.
 _HOP = (
-    "EXISTS (SELECT 1 FROM routing_app_dispatchrecord d"
+    "h.seen_at > now() - interval '15 minutes' AND EXISTS (SELECT 1 FROM routing_app_dispatchrecord d"
     " WHERE (d.ls_trace_id = h.trace_id::text OR d.run_id = h.root_run_id::text) AND {condition})"
 )
 _FEEDBACK = (
-    "EXISTS (SELECT 1 FROM feedback_app_feedback f WHERE f.retracted_at IS NULL"
-    " AND (f.trace_id = h.trace_id OR f.run_id = h.root_run_id) AND {condition})"
+    "h.trace_id IN (SELECT f.trace_id FROM feedback_app_feedback f WHERE f.retracted_at IS NULL AND {condition}"
+    " UNION ALL SELECT p.trace_id FROM feedback_app_feedback f JOIN traces_app_runpart p ON p.run_id = f.run_id"
+    " WHERE f.trace_id IS NULL AND f.retracted_at IS NULL AND {condition})"
 )
 _FINDING = (
-    "EXISTS (SELECT 1 FROM traces_app_findingsighting s JOIN traces_app_storedfinding g ON g.id = s.finding_id"
-    " WHERE s.trace_id = h.trace_id AND g.resolved_at IS NULL AND {condition})"
+    "h.trace_id IN (SELECT s.trace_id FROM traces_app_findingsighting s"
+    " JOIN traces_app_storedfinding g ON g.id = s.finding_id WHERE g.resolved_at IS NULL AND {condition})"
 )
 _COLUMNS = {
     "latency": "extract(epoch FROM h.ended_at - h.started_at)",
@@ -32,7 +42,14 @@ _COLUMNS = {
     "errors": "h.errors",
     "version": "h.routing_version",
 }
-_STATUS = {"running": 0, "ok": 1, "error": 2}
+_FAILED_HOP = f"{_FACT} OR {_HOP.format(condition=FAILED_CALL)}"
+_STATUS: dict[str, Clause] = {
+    "running": ("h.status = 0", []),
+    "ok": (f"h.status = 1 AND NOT ({_FAILED_HOP})", [FAILED]),
+    "error": (f"h.status = 2 OR h.status = 1 AND ({_FAILED_HOP})", [FAILED]),
+}
+#: A campaign's name → a query for the ids (text) of the runs of its touches. The plane above fills it in.
+runs_of_campaign: list[Callable[[str], Clause]] = []
 
 
 def where(terms: Iterable[Term]) -> Clause:
@@ -46,34 +63,63 @@ def where(terms: Iterable[Term]) -> Clause:
 
 
 def _clause(term: Term) -> Clause:
-    value = term.value
+    value, text = term.value, str(term.value)
     if term.field in _COLUMNS:
         return f"{_COLUMNS[term.field]} {term.op} %s", [value]
     if term.field in _SIMPLE:
-        return _SIMPLE[term.field], [value] * _SIMPLE[term.field].count("%s")
-    if term.field == "status":
-        return "h.status = %s", [_STATUS[str(value)]]
-    if term.field == "name":
-        return f"h.name ILIKE %s OR {_PART.format(condition='p.name ILIKE %s')}", [_like(value)] * 2
+        return _SIMPLE[term.field], [value]
+    if term.field in _CALLED:
+        hop = _HOP.format(condition=_CALLED[term.field])
+        fact = text.upper() if term.field == "pool" else text
+        return f"{_FACT} OR {hop}", [_fact(term.field, fact), *[fact] * hop.count("%s")]
+    if term.field in ("model", "tag", "project"):
+        return _FACT, [_fact(term.field, text)]
     if term.field == "meta":
-        return "h.metadata ~ %s", [f"(^|\n){_quote(term.key)}={_quote(str(value))}(\n|$)"]
+        return _FACT, [_fact(f"meta.{term.key}", text)]
+    if term.field == "status":
+        return _STATUS[text]
+    if term.field == "name":
+        return "EXISTS (SELECT 1 FROM unnest(h.facts) fact WHERE fact ILIKE %s)", ["name=" + _like(text)]
     if term.field == "campaign":
-        return "h.metadata ~ %s", [f"(^|\n)campaign(_id|\\.id)?={_quote(str(value))}(\n|$)"]
+        return _campaign(text)
     if term.field == "feedback":
-        return _FEEDBACK.format(condition=f"f.key = %s AND f.score {term.op} %s"), [term.key, value]
+        condition = _FEEDBACK.format(condition=f"f.key = %s AND f.score {term.op} %s")
+        return condition, [term.key, value] * 2
     if term.field == "has":
-        return _HAS[str(value)], []
-    return _free_text(str(value))
+        return _HAS[text]
+    return _free_text(text)
+
+
+def _fact(field: str, value: str) -> str:
+    return f"{field}={value[:MAX_VALUE]}"
+
+
+def _campaign(name: str) -> Clause:
+    """Actions that say so in their metadata, and those whose runs wrote or read a mail of it."""
+    said = [f"meta.{key}={name}" for key in ("campaign", "campaign_id", "campaign.id")]
+    query, values = "SELECT c.trace_id FROM traces_app_tracehead c WHERE c.facts && %s", list[Any]([said])
+    for runs_of in runs_of_campaign:
+        runs, given = runs_of(name)
+        query += (
+            " UNION ALL SELECT p.trace_id FROM traces_app_runpart p"
+            f" JOIN ({runs}) touched (run_id) ON p.run_id = touched.run_id::uuid"
+        )
+        values += given
+    return f"h.trace_id IN ({query})", values
 
 
 def _free_text(words: str) -> Clause:
-    """Names, errors, tags and metadata values; never payloads, which only a trace of its own may search."""
+    """Names, errors, tags and metadata values; never payloads, which only a trace of its own may search.
+
+    The first look is the quick one; the second sees to it that the words stand in a value.
+    """
     like = _like(words)
     hop = _HOP.format(condition="d.error ILIKE %s")
-    part = _PART.format(condition="p.name ILIKE %s")
     return (
-        f"h.name ILIKE %s OR h.metadata ILIKE %s OR array_to_string(h.tags, ' ') ILIKE %s OR {hop} OR {part}",
-        [like] * 5,
+        f"array_to_string(h.facts, E'\\n') ILIKE %s AND EXISTS (SELECT 1 FROM unnest(h.facts) fact"
+        " WHERE fact ~ '^(name|error|tag|meta[.][^=]*)=' AND substr(fact, strpos(fact, '=') + 1) ILIKE %s)"
+        f" OR {hop}",
+        [like] * 3,
     )
 
 
@@ -82,37 +128,22 @@ def _like(value: object) -> str:
     return f"%{escaped}%"
 
 
-def _quote(text: str) -> str:
-    """Text as a pattern of itself, with every sign that could mean something escaped."""
-    return "".join(char if char.isalnum() or char in "_ " else f"\\{char}" for char in text if char != "\n")
-
-
 _SIMPLE = {
-    "assistant": (
-        "h.assistant_id = %s OR "
-        + _PART.format(condition="p.assistant_id = %s")
-        + " OR "
-        + _HOP.format(condition="d.assistant_id = %s")
-    ),
-    "pool": (
-        "h.pool = upper(%s) OR "
-        + _PART.format(condition="p.pool = upper(%s)")
-        + " OR "
-        + _HOP.format(condition="d.pool = upper(%s)")
-    ),
-    "model": _PART.format(condition="p.model = %s"),
-    "tag": "%s = ANY(h.tags)",
-    "project": "h.project = %s OR " + _PART.format(condition="p.project = %s"),
     "source": "h.source = %s",
     "thread": "h.thread_id = %s",
-    "caller": _HOP.format(condition="(d.key_name = %s OR d.caller = %s)"),
     "finding": _FINDING.format(condition="g.code = %s"),
     "since": "h.seen_at >= %s",
     "until": "h.seen_at < %s",
 }
-_HAS = {
-    "finding": _FINDING.format(condition="TRUE"),
-    "feedback": _FEEDBACK.format(condition="TRUE"),
-    "error": "h.errors > 0",
-    "llm": "h.llm_runs > 0",
+#: Fields that a call may know better than the runs it led to, and where it keeps them.
+_CALLED = {
+    "assistant": "d.assistant_id = %s",
+    "pool": "d.pool = %s",
+    "caller": "(d.key_name = %s OR d.caller = %s)",
+}
+_HAS: dict[str, Clause] = {
+    "finding": (_FINDING.format(condition="TRUE"), []),
+    "feedback": (_FEEDBACK.format(condition="TRUE"), []),
+    "error": (f"h.errors > 0 OR {_FAILED_HOP}", [FAILED]),
+    "llm": ("h.llm_runs > 0", []),
 }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db import connection
 from django.utils import timezone
 
 from traces_app import filter_sql
+from traces_app.actions import PART_OF_ANOTHER, newest, reading
 from traces_app.filters import FilterError, parse
-from traces_app.selectors import PART_OF_ANOTHER, read_cursor
+from traces_app.selectors import read_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,34 +25,24 @@ LATENCY_ENDS = (0.3, 1.0, 3.0, 10.0, 30.0)
 HELD_SHOWN = 99
 
 _PLACE = f"""
-SELECT h.seen_at, h.trace_id FROM traces_app_tracehead h
-WHERE h.trace_id = ANY(%s::uuid[]) ORDER BY {PART_OF_ANOTHER}, h.seen_at LIMIT 1
+SELECT seen_at, trace_id FROM (
+    SELECT h.seen_at, h.trace_id, {PART_OF_ANOTHER}::int AS rank FROM traces_app_tracehead h
+    WHERE h.trace_id = ANY(%(ids)s::uuid[])
+    UNION ALL SELECT d.received_at, d.id, 2 FROM routing_app_dispatchrecord d WHERE d.id = ANY(%(ids)s::uuid[])
+) place ORDER BY rank, seen_at LIMIT 1
 """  # noqa: S608
-_BESIDE = """
-SELECT h.trace_id::text FROM traces_app_tracehead h
-WHERE {conditions} AND NOT {nested} AND (h.seen_at, h.trace_id) {sign} (%s, %s)
-ORDER BY h.seen_at {order}, h.trace_id {order} LIMIT 1
-"""
-_NEWER = """
-SELECT count(*) FROM (
-    SELECT 1 FROM traces_app_tracehead h
-    WHERE {conditions} AND NOT {nested} AND (h.seen_at, h.trace_id) > (%s, %s) LIMIT %s
-) newer
-"""
+_BOUND = " AND (h.seen_at, h.trace_id) {sign} (%s, %s)"
 _STRIP = """
-WITH newest AS MATERIALIZED (
-    SELECT h.seen_at, h.status, extract(epoch FROM h.ended_at - h.started_at)::float8 AS seconds
-    FROM traces_app_tracehead h WHERE h.seen_at >= %s AND {conditions} ORDER BY h.seen_at DESC LIMIT %s
-)
+WITH newest AS MATERIALIZED ({newest})
 SELECT floor(extract(epoch FROM seen_at - %s) / %s)::int, width_bucket(seconds, %s), status, count(*) FROM newest
 GROUP BY 1, 2, 3
 """
 _QUANTILES = """
-SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY seconds) FROM (
-    SELECT extract(epoch FROM h.ended_at - h.started_at)::float8 AS seconds
-    FROM traces_app_tracehead h WHERE h.seen_at >= %s AND {conditions} ORDER BY h.seen_at DESC LIMIT %s
-) newest
+SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY seconds) FROM ({newest}) newest
 """
+_STRIP_COLUMNS = (
+    "h.seen_at, h.trace_id, h.status, extract(epoch FROM h.ended_at - h.started_at)::float8 AS seconds"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,32 +75,42 @@ class Column:
     by_latency: tuple[int, ...]
 
 
-def neighbours(trace_ids: Sequence[str], q: str = "") -> tuple[str | None, str | None]:
-    """The actions above and below this one in the list that `q` cuts; (None, None) when `q` cannot be read."""
+def neighbours(ids: Sequence[str], q: str = "") -> tuple[str | None, str | None]:
+    """The actions above and below that of these traces or records in the list that `q` cuts.
+
+    (None, None) when `q` cannot be read.
+    """
     try:
-        conditions, values = filter_sql.where(parse(q))
+        return _neighbours(ids, filter_sql.where(parse(q)))
     except FilterError:
         return None, None
-    with connection.cursor() as cursor:
-        cursor.execute(_PLACE, [list(trace_ids)])
+
+
+def _neighbours(ids: Sequence[str], where: filter_sql.Clause) -> tuple[str | None, str | None]:
+    with reading() as cursor:
+        cursor.execute(_PLACE, {"ids": list(ids)})
         place = cursor.fetchone()
         if place is None:
             return None, None
-        found = []
-        for sign, order in ((">", "ASC"), ("<", "DESC")):
-            query = _BESIDE.format(conditions=conditions, nested=PART_OF_ANOTHER, sign=sign, order=order)
-            cursor.execute(query, [*values, *place])
+        found: list[str | None] = []
+        for sign in (">", "<"):
+            bounds = (_BOUND.format(sign=sign), list(place))
+            cursor.execute(
+                *newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=1, oldest=sign == ">")
+            )
             row = cursor.fetchone()
-            found.append(row[0] if row else None)
+            found.append(str(row[1]) if row else None)
     return found[0], found[1]
 
 
 def newer_than(cursor: str, q: str = "") -> int:
     """How many actions came after the one at the cursor, counted up to one past `HELD_SHOWN`. Raises FilterError."""
-    conditions, values = filter_sql.where(parse(q))
-    query = _NEWER.format(conditions=conditions, nested=PART_OF_ANOTHER)
-    with connection.cursor() as cur:
-        cur.execute(query, [*values, *read_cursor(cursor), HELD_SHOWN + 1])
+    bounds = (_BOUND.format(sign=">"), list(read_cursor(cursor)))
+    query, values = newest(
+        "h.seen_at, h.trace_id", filter_sql.where(parse(q)), bounds=bounds, limit=HELD_SHOWN + 1
+    )
+    with reading() as cur:
+        cur.execute(f"SELECT count(*) FROM ({query}) newer", values)  # noqa: S608
         return int(cur.fetchone()[0])
 
 
@@ -121,13 +121,18 @@ def strip(q: str = "", *, now: datetime | None = None) -> Strip:
     """
     until = now or timezone.now()
     since = until - STRIP_WINDOW
-    conditions, values = filter_sql.where(parse(q))
+    query, values = newest(
+        _STRIP_COLUMNS,
+        filter_sql.where(parse(q)),
+        bounds=(" AND h.seen_at >= %s", [since]),
+        limit=STRIP_ACTIONS,
+        parts=True,
+    )
     width = STRIP_WINDOW.total_seconds() / STRIP_BUCKETS
-    with connection.cursor() as cursor:
-        given: list[Any] = [since, *values, STRIP_ACTIONS]
-        cursor.execute(_STRIP.format(conditions=conditions), [*given, since, width, [-1.0, *LATENCY_ENDS]])
+    with reading() as cursor:
+        cursor.execute(_STRIP.format(newest=query), [*values, since, width, [-1.0, *LATENCY_ENDS]])
         counted = cursor.fetchall()
-        cursor.execute(_QUANTILES.format(conditions=conditions), given)
+        cursor.execute(_QUANTILES.format(newest=query), values)
         quantiles = cursor.fetchone()[0] or (None, None, None)
     return Strip(
         since, until, _columns(counted, since, width), tuple(quantiles), _total(counted) >= STRIP_ACTIONS

@@ -7,6 +7,7 @@ migration in SQL, their partitions by `store/partitions.py`. See docs/adr/0005-t
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.db import models
 
 
@@ -49,8 +50,8 @@ class TraceHead(models.Model):
     #: US dollars.
     cost = models.DecimalField(max_digits=24, decimal_places=12, default=0)
     tags = ArrayField(models.TextField(), default=list, blank=True)
-    #: The root's metadata as `key=value` lines, for search.
-    metadata = models.TextField(default="", blank=True)
+    #: What its runs say of themselves as `field=value`, sorted; what the list is filtered and searched by.
+    facts = ArrayField(models.TextField(), default=list, blank=True)
     retention = models.TextField(choices=Retention, default=Retention.BASE)
     #: False: parts and payloads go once the trace is over and nothing makes it worth keeping.
     sampled = models.BooleanField(default=True)
@@ -62,6 +63,13 @@ class TraceHead(models.Model):
             models.Index(fields=["-seen_at", "-trace_id"], name="tracehead_seen"),
             models.Index(fields=["-started_at", "-trace_id"], name="tracehead_started"),
             models.Index(fields=["day"], name="tracehead_day"),
+            models.Index(
+                fields=["-seen_at", "-trace_id"], name="tracehead_failed", condition=models.Q(status=2)
+            ),
+            GinIndex(fields=["facts"], name="tracehead_facts"),
+            # Rows are updated in place soon after they are made, so blocks go by time; an index by row would
+            # have to change with every commit.
+            BrinIndex(fields=["updated_at"], name="tracehead_updated", autosummarize=True),
         )
 
     def __str__(self) -> str:

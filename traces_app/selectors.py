@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from traces_app import filter_sql
+from traces_app.actions import newest, reading
 from traces_app.filters import FilterError, parse
 from traces_app.gather import gather
 from traces_app.rows import RunPayload, RunRow
@@ -26,25 +27,15 @@ if TYPE_CHECKING:
 MAX_LIMIT = 200
 _STATUS = ("running", "ok", "error")
 
-# A trace that a dispatch record ties to a stored caller is a part of that caller's action, not a row of its own.
-PART_OF_ANOTHER = """
-EXISTS (SELECT 1 FROM routing_app_dispatchrecord d JOIN traces_app_tracehead c
-    ON c.trace_id = CASE WHEN d.ls_trace_id ~ '^[0-9a-f-]{36}$' THEN d.ls_trace_id::uuid END
-    WHERE d.run_id = h.root_run_id::text AND c.trace_id <> h.trace_id)
-"""
-_LIST = """
-SELECT h.trace_id::text, h.root_run_id::text, h.seen_at, h.name, h.status, h.started_at, h.ended_at,
+_COLUMNS = """h.seen_at, h.trace_id, h.root_run_id::text, h.name, h.status, h.started_at, h.ended_at,
     h.assistant_id, h.pool, h.routing_version, h.project, h.source, h.runs, h.open_runs, h.errors, h.llm_runs,
-    h.total_tokens, h.cost, h.tags
-FROM traces_app_tracehead h
-WHERE {conditions} AND NOT {nested} {after}
-ORDER BY h.seen_at DESC, h.trace_id DESC LIMIT %s
-"""
-_HOPS_OF = """
-SELECT coalesce(nullif(d.ls_trace_id, ''), d.run_id), d.run_id, d.pool, d.assistant_id, d.key_name, d.routing_version,
-    d.error_kind <> '' OR d.graph_failed
-FROM routing_app_dispatchrecord d WHERE d.ls_trace_id = ANY(%s) OR d.run_id = ANY(%s) ORDER BY d.received_at
-"""
+    h.total_tokens, h.cost, h.tags"""
+_HOPS_OF = f"""
+SELECT coalesce(nullif(d.ls_trace_id, ''), d.run_id), d.run_id, d.id::text, d.pool, d.assistant_id, d.key_name, d.routing_version,
+    {filter_sql.FAILED_CALL}
+FROM routing_app_dispatchrecord d WHERE d.ls_trace_id = ANY(%s) OR d.run_id = ANY(%s) OR d.id = ANY(%s::uuid[])
+ORDER BY d.received_at
+"""  # noqa: S608
 _FINDINGS_OF = """
 SELECT s.trace_id::text, g.code FROM traces_app_findingsighting s
 JOIN traces_app_storedfinding g ON g.id = s.finding_id
@@ -119,20 +110,17 @@ def list_actions(
     Raises FilterError (a ValueError) that names what is wrong with the filter or the cursor.
     """
     terms = parse(q)
-    conditions, values = filter_sql.where(terms)
-    bounds, start = "", list[Any]()
+    bounds, given = "", list[Any]()
     for mark, sign in ((cursor, "<"), (after, ">")):
         if mark:
-            bounds, start = (
-                f"{bounds} AND (h.seen_at, h.trace_id) {sign} (%s, %s)",
-                [*start, *read_cursor(mark)],
-            )
+            bounds += f" AND (h.seen_at, h.trace_id) {sign} (%s, %s)"
+            given += read_cursor(mark)
     if project:
-        bounds, start = f"{bounds} AND h.project = %s", [*start, project]
+        bounds, given = f"{bounds} AND h.project = %s", [*given, project]
     count = max(1, min(limit, MAX_LIMIT))
-    query = _LIST.format(conditions=conditions, nested=PART_OF_ANOTHER, after=bounds)
-    with connection.cursor() as cur:
-        cur.execute(query, [*values, *start, count + 1])
+    query, values = newest(_COLUMNS, filter_sql.where(terms), bounds=(bounds, given), limit=count + 1)
+    with reading() as cur:
+        cur.execute(query, values)
         found = cur.fetchall()
         rows = _rows(cur, found[:count])
         hint = _estimate(cur) if not terms and not project else None
@@ -157,22 +145,22 @@ def _estimate(cur: Any) -> int:
 
 def _rows(cur: Any, found: list[tuple[Any, ...]]) -> tuple[ActionRow, ...]:
     """Heads with what their dispatch records, findings and feedback add; three queries for a page."""
-    traces = [row[0] for row in found]
+    traces = [str(row[1]) for row in found]
     if not traces:
         return ()
-    roots = [row[1] for row in found if row[1]]
+    roots = [row[2] for row in found if row[2]]
     hops: dict[str, list[tuple[Any, ...]]] = {}
-    cur.execute(_HOPS_OF, [traces, roots])
-    for hop in cur.fetchall():
-        for name in {hop[0], hop[1]}:
+    cur.execute(_HOPS_OF, [traces, roots, traces])
+    for *names, hop in ((*row[:3], row[3:]) for row in cur.fetchall()):
+        for name in set(names):
             hops.setdefault(name, []).append(hop)
     findings, feedback = _grouped(cur, _FINDINGS_OF, traces), _grouped(cur, _FEEDBACK_OF, traces)
     return tuple(
         _row(
             head,
-            hops.get(head[0]) or hops.get(head[1]) or [],
-            findings.get(head[0], []),
-            feedback.get(head[0], []),
+            hops.get(str(head[1])) or hops.get(head[2]) or [],
+            findings.get(str(head[1]), []),
+            feedback.get(str(head[1]), []),
         )
         for head in found
     )
@@ -193,9 +181,9 @@ def _row(
     feedback: list[tuple[Any, ...]],
 ) -> ActionRow:
     (
+        seen,
         trace_id,
         root,
-        seen,
         name,
         status,
         start,
@@ -213,19 +201,19 @@ def _row(
         cost,
         tags,
     ) = head
-    failed = any(hop[6] for hop in hops)
+    failed = any(hop[4] for hop in hops)
     return ActionRow(
-        id=trace_id,
+        id=str(trace_id),
         root_run_id=root or "",
         name=name,
         status="error" if failed and status == 1 else _STATUS[status],
         start=start,
         end=end,
         seen_at=seen,
-        assistant_id=assistant or next((hop[3] for hop in hops if hop[3]), ""),
-        pools=tuple(dict.fromkeys(one for one in (pool, *(hop[2] for hop in hops)) if one)),
-        caller=next((hop[4] for hop in hops if hop[4]), ""),
-        routing_version=version or next((hop[5] for hop in hops if hop[5]), None),
+        assistant_id=assistant or next((hop[1] for hop in hops if hop[1]), ""),
+        pools=tuple(dict.fromkeys(one for one in (pool, *(hop[0] for hop in hops)) if one)),
+        caller=next((hop[2] for hop in hops if hop[2]), ""),
+        routing_version=version or next((hop[3] for hop in hops if hop[3]), None),
         project=project,
         source=source,
         runs=runs,

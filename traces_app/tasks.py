@@ -8,6 +8,7 @@ from django.core.management import call_command
 from procrastinate.contrib.django import app
 
 from traces_app.diagnose import FLUSH_GRACE
+from traces_app.hops import tell_heads
 from traces_app.models import TraceHead
 from traces_app.selectors import get_tree
 from traces_app.services import bind_feedback, store_findings
@@ -24,6 +25,12 @@ MAX_TRACES = 1000
 @app.task(name="traces.diagnose", queue=QUEUE, queueing_lock="traces.diagnose", pass_context=False)
 def diagnose_settled(timestamp: int) -> None:
     diagnose_at(datetime.fromtimestamp(timestamp, UTC))
+
+
+@app.periodic(cron="* * * * * */30")
+@app.task(name="traces.tell_heads", queue=QUEUE, queueing_lock="traces.tell_heads")
+def tell_heads_of_calls(timestamp: int) -> None:
+    tell_heads()
 
 
 @app.periodic(cron="* * * * * */15")

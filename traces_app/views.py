@@ -241,7 +241,7 @@ def _page_context(
     hops = [node for node in tree.nodes if node.kind == "dispatcher" and reader.valid_uuid(node.id)]
     record_ = DispatchRecord.objects.filter(pk=hops[0].id).first() if hops else None
     decided = record_.pool if record_ else hops[0].pool if hops else ""
-    before, after = neighbours(tree.trace_ids, place.query)
+    before, after = neighbours([*tree.trace_ids, *(hop.id for hop in hops)], place.query)
     return {
         "any_id": place.any_id,
         "tree": tree,

@@ -1,6 +1,6 @@
 """Faults planted at real processes are found, named for what they are, and nothing else is.
 
-`FAULT_TRACES` actions for each cause (3 unless set; the bench takes 100), `CLEAN_TRACES` without a fault.
+`FAULT_TRACES` actions for each cause (3 unless set; `make faults` takes 100), `CLEAN_TRACES` without a fault.
 """
 
 from __future__ import annotations

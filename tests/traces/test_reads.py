@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from langsmith import Client as LangSmith
+from langsmith.run_trees import RunTree
 
 from feedback_app.services import submit_feedback
 from registry_app.models import ApiKey
 from registry_app.services import ensure_api_key
 from routing_app.models import DispatchRecord
+from tests.ingest.conftest import INGEST_KEY
 from tests.traces.scenes import T0, clean, uid
 from traces_app import selectors, services
+from traces_app.hops import tell_heads
 from traces_app.models import FindingSighting, StoredFinding
 
 if TYPE_CHECKING:
     import httpx
     from django.test import Client
 
+    from tests.ingest.conftest import Server
     from traces_app.rows import DispatchRow, RunRow
 
 pytestmark = pytest.mark.processes
@@ -83,6 +89,10 @@ def action(http: httpx.Client, shift: timedelta) -> None:
     own = {"trace_id": uid("classify"), "project": "worker"}
     runs = [replace(run, **own) if run.name.startswith("classify") else run for run in runs]  # type: ignore[arg-type]
     runs = [replace(run, parent_run_id=None) if run.name == "classify" else run for run in runs]
+    runs = [
+        replace(run, metadata={**run.metadata, "graph_step": "draft"}) if run.name == "compose.draft" else run
+        for run in runs
+    ]
     send(http, runs, hops, shift)
 
 
@@ -145,6 +155,8 @@ def test_an_action_is_one_row_and_filters_see_its_parts(api: Client) -> None:
         "has:llm -has:feedback",
         '"compose.draft"',
         "CALLER",
+        "meta.graph_step:draft",
+        "-graph_step",
     ]
     misses = [
         "assistant:nobody",
@@ -154,9 +166,74 @@ def test_an_action_is_one_row_and_filters_see_its_parts(api: Client) -> None:
         "-tag:demo",
         "until:2020-01-01",
         "100%",
+        "meta.step:classify",
+        "meta",
+        "campaign:spring",
     ]
     assert {q: ids(q) for q in hits} == dict.fromkeys(hits, one)
     assert {q: ids(q) for q in misses} == {q: [] for q in misses}
+
+
+def test_a_call_that_left_no_trace_is_an_action_of_its_own(api: Client, http: httpx.Client) -> None:
+    _, hops = clean()
+    now = datetime.now(UTC)
+    refused = replace(
+        hops[0], status=503, error_kind="pool_down", error="EMAIL did not answer", run_id="", ls_trace_id="",
+        w3c_trace_id="", received_at=now, ended_at=now,
+    )  # fmt: skip
+    send(http, [], [refused], timedelta(0))
+    page = api.get("/api/traces", {"q": "status:error"}).json()
+    (row,) = page["items"]
+    assert (row["id"], row["status"], row["assistant_id"]) == (refused.id, "error", refused.assistant_id)
+    assert (row["pools"], row["caller"], row["runs"]) == ([refused.pool], refused.key_name, 0)
+    for q in (f"assistant:{refused.assistant_id} pool:{refused.pool}", '"did not answer"', "has:error"):
+        assert [one["id"] for one in api.get("/api/traces", {"q": q}).json()["items"]] == [refused.id], q
+    assert api.get("/api/traces", {"q": "status:ok"}).json()["items"] == []
+    assert api.get("/api/traces", {"after": page["tail"]}).json()["items"] == []
+    assert [node["kind"] for node in api.get(f"/api/traces/{row['id']}/tree").json()["nodes"]][
+        -1
+    ] == "dispatcher"
+
+
+def test_a_failed_call_makes_its_action_fail_in_row_and_filter(
+    api: Client, http: httpx.Client, shift: timedelta
+) -> None:
+    runs, hops = clean()
+    send(http, runs, [replace(hop, graph_failed=True) for hop in hops], shift)
+
+    def rows(q: str) -> list[str]:
+        return [row["status"] for row in api.get("/api/traces", {"q": q}).json()["items"]]
+
+    assert (rows("status:error"), rows("status:ok"), rows("has:error")) == (["error"], [], ["error"])
+    with connection.cursor() as cursor:  # a day later only the heads know
+        cursor.execute("UPDATE routing_app_dispatchrecord SET received_at = now()")
+        assert [tell_heads(), tell_heads()] == [1, 0]
+        cursor.execute("UPDATE traces_app_tracehead SET seen_at = seen_at - interval '1 day'")
+    assert (rows("status:error caller:web-app"), rows("status:ok")) == (["error"], [])
+
+
+def test_a_run_id_that_two_runs_share_is_said(api: Client, server: Server) -> None:
+    sdk = LangSmith(api_url=f"http://127.0.0.1:{server.port}/langsmith", api_key=INGEST_KEY)
+    tree = RunTree(name="caller", run_type="chain", inputs={}, ls_client=sdk)
+    tree.post()
+    first = tree.create_child("draft")
+    again = RunTree(
+        name="redraft", inputs={}, ls_client=sdk, id=first.id, trace_id=tree.trace_id, parent_run=tree
+    )
+    again.dotted_order = first.dotted_order
+    for run in (first, again):
+        run.post()
+        run.end(outputs={})
+        run.patch()
+        sdk.flush()
+    tree.end(outputs={})
+    tree.patch()
+    sdk.flush()
+    sdk.close()
+    nodes = api.get(f"/api/traces/{tree.trace_id}/tree").json()["nodes"]
+    (found,) = [one for node in nodes for one in node["findings"]]
+    assert found["code"] == "duplicate-run"
+    assert [claim.split(" ")[0] for claim in found["evidence"]["claims"]] == ["draft", "redraft"]
 
 
 @pytest.mark.usefixtures("action")

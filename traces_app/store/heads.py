@@ -18,14 +18,18 @@ from traces_app.store.records import Kind, RunPart, Status
 from traces_app.store.sketch import bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FAR = 2**62
 _MINUTE_US = 60_000_000
 _MAX_TAGS = 100
-_MAX_METADATA = 4000
-_MAX_VALUE = 200
+#: Facts of one field that a head keeps, the smallest first: whatever the order of arrival, the same ones stay.
+_MAX_OF_A_FIELD = 100
+#: A longer value of a root is cut to this.
+MAX_VALUE = 200
+#: A longer one of a run below is text and no label, and is left to the run itself.
+_MAX_LABEL = 100
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -59,7 +63,7 @@ class Head(msgspec.Struct, kw_only=True):
     total_tokens: int = 0
     cost: Decimal = Decimal(0)
     tags: list[str] = []
-    metadata: str = ""
+    facts: list[str] = []
     retention: str = "base"
     sampled: bool = True
     shed_at: int | None = None
@@ -125,17 +129,16 @@ def head_to_json(head: Head) -> dict[str, Any]:
 def apply(head: Head, changes: Iterable[Change], now: int) -> None:
     """Move the head by what the changes of its runs say."""
     head.updated_at = now
-    tags, lines = set(head.tags), set(head.metadata.splitlines())
+    tags, facts = set(head.tags), set(head.facts)
     for change in changes:
         _move_totals(head, change)
         _move_bounds(head, change.after)
         _move_root(head, change.after)
         for part in change.new:
             tags.update(part.facts.get("tags") or ())
-            if part.parent_id is None:
-                lines.update(_metadata_lines(part))
+            facts.update(_facts_of(part))
     head.tags = sorted(tags)[:_MAX_TAGS]
-    head.metadata = _joined(sorted(lines))
+    head.facts = _kept(facts)
 
 
 def _move_totals(head: Head, change: Change) -> None:
@@ -173,15 +176,44 @@ def _move_root(head: Head, run: RunPart) -> None:
     head.routing_version, head.thread_id = run.routing_version, run.thread_id
 
 
-def _metadata_lines(part: RunPart) -> Iterable[str]:
+_FACT_COLUMNS = ("name", "assistant", "pool", "model", "project")
+
+
+def _facts_of(part: RunPart) -> Iterator[str]:
+    """What the list can be filtered by, as `field=value`: of every run of the trace, not of its root alone."""
+    values = (part.name, part.assistant_id, part.pool.upper(), part.model, part.project)
+    for field, value in zip(_FACT_COLUMNS, values, strict=True):
+        if value:
+            yield f"{field}={value[:MAX_VALUE]}"
+    for tag in part.facts.get("tags") or ():
+        yield f"tag={tag[:MAX_VALUE]}"
+    if error := part.facts.get("error"):
+        yield _flat(f"error={error[:MAX_VALUE]}")
+    longest = MAX_VALUE if part.parent_id is None else _MAX_LABEL
     for key, value in (part.facts.get("metadata") or {}).items():
         if isinstance(value, str | int | float | bool):
-            yield f"{key}={str(value)[:_MAX_VALUE]}".replace("\n", " ").replace("\0", " ")
+            text = str(value)
+            if len(text) <= longest or part.parent_id is None:
+                yield _flat(f"meta.{key}={text[:MAX_VALUE]}")
 
 
-def _joined(lines: list[str]) -> str:
-    text = "\n".join(line for line in lines if line)
-    return text if len(text) <= _MAX_METADATA else text[: text.rfind("\n", 0, _MAX_METADATA)]
+def _flat(text: str) -> str:
+    return text.replace("\n", " ").replace("\0", " ")
+
+
+def _kept(facts: set[str]) -> list[str]:
+    """The facts in order, no field with more than its share."""
+    ordered = sorted(facts)
+    if len(ordered) <= _MAX_OF_A_FIELD:
+        return ordered
+    kept: list[str] = []
+    of_field: dict[str, int] = {}
+    for fact in ordered:
+        field = fact.partition("=")[0].partition(".")[0]
+        of_field[field] = of_field.get(field, 0) + 1
+        if of_field[field] <= _MAX_OF_A_FIELD:
+            kept.append(fact)
+    return kept
 
 
 class Totals(msgspec.Struct):

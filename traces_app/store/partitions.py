@@ -24,7 +24,7 @@ _SHED = """
 WITH over AS (
     UPDATE traces_app_tracehead h SET shed_at = now()
     WHERE NOT h.sampled AND h.shed_at IS NULL AND h.errors = 0 AND h.open_runs = 0 AND h.updated_at < %(before)s
-    AND h.retention = 'base' AND h.metadata !~ '(^|\\n)campaign'
+    AND h.retention = 'base' AND NOT EXISTS (SELECT FROM unnest(h.facts) f WHERE f LIKE 'meta.campaign%%')
     AND NOT EXISTS (SELECT FROM feedback_app_feedback f WHERE f.trace_id = h.trace_id OR f.run_id = h.root_run_id)
     AND NOT EXISTS (
         SELECT FROM routing_app_dispatchrecord d WHERE d.run_id = h.root_run_id::text

@@ -153,7 +153,7 @@ def _merged(parts: Iterable[RunPart]) -> list[RunPart]:
 def _copies(parts: list[RunPart]) -> list[list[RunPart]]:
     """The parts of one run id, apart when it was begun more than once: in another trace, name or instant.
 
-    A patch says not which of them it means, so it goes to those of its trace.
+    A patch that repeats name and start belongs to the one it names; one that does not may mean any of its trace.
     """
     begun: dict[tuple[bytes, str, int | None], list[RunPart]] = defaultdict(list)
     for part in parts:
@@ -161,8 +161,11 @@ def _copies(parts: list[RunPart]) -> list[list[RunPart]]:
             begun[part.trace_id, part.name, part.start].append(part)
     if len(begun) < 2:
         return [parts]
-    rest = [part for part in parts if part.kind != Kind.POST]
-    return [[*posts, *(one for one in rest if one.trace_id == trace)] for (trace, *_), posts in begun.items()]
+    shared: list[RunPart] = []
+    for part in parts:
+        if part.kind != Kind.POST:
+            begun.get((part.trace_id, part.name, part.start), shared).append(part)
+    return [[*own, *(one for one in shared if one.trace_id == trace)] for (trace, *_), own in begun.items()]
 
 
 def run_row(run: RunPart) -> RunRow:

@@ -1,0 +1,20 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("routing_app", "0005_draft_audit")]
+    operations = [
+        migrations.AddIndex(
+            model_name="dispatchrecord",
+            index=models.Index(
+                condition=models.Q(
+                    models.Q(("error_kind", ""), _negated=True),
+                    ("graph_failed", True),
+                    ("status__gte", 400),
+                    _connector="OR",
+                ),
+                fields=["-received_at", "-id"],
+                name="dispatch_failed",
+            ),
+        ),
+    ]

@@ -1,0 +1,85 @@
+"""What the list of actions is read from: stored traces, and failed calls that left no trace."""
+
+from __future__ import annotations
+
+# ruff: noqa: S608 - statements are put together from constants; values travel as parameters
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import QueryCanceled
+
+from traces_app.filter_sql import FAILED, FAILED_CALL, Clause
+from traces_app.filters import FilterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.backends.utils import CursorWrapper
+
+#: A filter that nothing is indexed for reads every action; it gets this long.
+READ_MS = 4_000
+
+_UUID = "CASE WHEN {0} ~ '^[0-9a-f]{{8}}-?([0-9a-f]{{4}}-?){{3}}[0-9a-f]{{12}}$' THEN {0}::uuid END"
+_LS_TRACE, _RUN, _W3C = (_UUID.format(f"d.{one}") for one in ("ls_trace_id", "run_id", "w3c_trace_id"))
+
+# A trace that a dispatch record ties to a stored caller is a part of that caller's action, not a row of its own.
+PART_OF_ANOTHER = f"""
+EXISTS (SELECT 1 FROM routing_app_dispatchrecord d JOIN traces_app_tracehead c ON c.trace_id = {_LS_TRACE}
+    WHERE d.run_id = h.root_run_id::text AND c.trace_id <> h.trace_id)
+"""
+#: What a dispatch record says of the traces it led to, as facts of their heads.
+CALL_FACTS = f"""ARRAY['assistant=' || d.assistant_id, 'pool=' || d.pool, 'caller=' || d.key_name,
+    'caller=' || d.caller, CASE WHEN {FAILED_CALL} THEN '{FAILED}' END,
+    CASE WHEN {FAILED_CALL} THEN 'error=' || left(d.error, 200) END]"""
+# A call that should have begun a run and failed before any span of it was sent, in the columns of a head.
+_CALLS = f"""(
+    SELECT d.id AS trace_id, NULL::uuid AS root_run_id, d.received_at AS seen_at, d.method || ' ' || d.path AS name,
+        2::smallint AS status, d.received_at AS started_at, d.ended_at, d.assistant_id, d.pool,
+        nullif(d.routing_version, 0) AS routing_version, d.ls_project AS project, 'dispatch' AS source, d.thread_id,
+        0 AS runs, 0 AS open_runs, 1 AS errors, 0 AS llm_runs, 0::bigint AS total_tokens, 0::numeric AS cost,
+        '{{}}'::text[] AS tags, {CALL_FACTS} || ARRAY['project=' || d.ls_project, 'name=' || d.method || ' ' || d.path] AS facts
+    FROM routing_app_dispatchrecord d
+    WHERE {FAILED_CALL} AND d.method = 'POST' AND d.path ~ '/runs(/wait|/stream|/batch)?$'
+    AND NOT EXISTS (SELECT 1 FROM traces_app_tracehead c WHERE c.trace_id IN ({_LS_TRACE}, {_RUN}, {_W3C}))
+)"""
+_BRANCH = "(SELECT {columns} FROM {source} h WHERE {conditions} {order} LIMIT %s)"
+
+
+def newest(
+    columns: str,
+    where: Clause,
+    *,
+    limit: int,
+    bounds: Clause = ("", []),
+    oldest: bool = False,
+    parts: bool = False,
+) -> Clause:
+    """A query for columns (`seen_at` and `trace_id` first) of the newest actions, or the oldest, of a condition.
+
+    `bounds` follow the condition. With `parts`, what belongs to another action and is a trace of its own counts too.
+    """
+    direction = "ASC" if oldest else "DESC"
+    order = f"ORDER BY h.seen_at {direction}, h.trace_id {direction}"
+    conditions = where[0] + bounds[0]
+    of_its_own = conditions if parts else f"{conditions} AND NOT {PART_OF_ANOTHER}"
+    heads = _BRANCH.format(columns=columns, source="traces_app_tracehead", conditions=of_its_own, order=order)
+    calls = _BRANCH.format(columns=columns, source=_CALLS, conditions=conditions, order=order)
+    given = [*where[1], *bounds[1], limit]
+    return f"{heads} UNION ALL {calls} {order.replace('h.', '')} LIMIT %s", [*given, *given, limit]
+
+
+@contextmanager
+def reading() -> Iterator[CursorWrapper]:
+    """A cursor for reads under a filter, which end in time. Raises FilterError when they do not."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {READ_MS}")
+            yield cursor
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise FilterError(
+                0,
+                f"Nothing was found within {READ_MS // 1000} s; add since:1h, or an exact field such as assistant:",
+            ) from None
+        raise
