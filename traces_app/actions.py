@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 # ruff: noqa: S608 - statements are put together from constants; values travel as parameters
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
-from traces_app.filter_sql import FAILED, FAILED_CALL, Clause
+from traces_app.filter_sql import EVERYTHING, FAILED, FAILED_CALL, Clause
 from traces_app.filters import FilterError
 
 if TYPE_CHECKING:
@@ -70,16 +70,18 @@ def newest(
 
 
 @contextmanager
-def reading() -> Iterator[CursorWrapper]:
-    """A cursor for reads under a filter, which end in time. Raises FilterError when they do not."""
+def reading(where: Clause) -> Iterator[CursorWrapper]:
+    """A cursor for reads under a condition, which end in time. Raises FilterError when they do not."""
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {READ_MS}")
+        with ExitStack() as stack:
+            if where != EVERYTHING:  # which follows an index from its end, whatever is stored
+                stack.enter_context(transaction.atomic())
+            cursor = stack.enter_context(connection.cursor())
+            if where != EVERYTHING:
+                cursor.execute(f"SET LOCAL statement_timeout = {READ_MS}")
             yield cursor
     except OperationalError as error:
-        if isinstance(error.__cause__, QueryCanceled):
-            raise FilterError(
-                0,
-                f"Nothing was found within {READ_MS // 1000} s; add since:1h, or an exact field such as assistant:",
-            ) from None
-        raise
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        told = f"The list was not read within {READ_MS // 1000} s; add since:1h, or an exact field such as assistant:"
+        raise FilterError(0, told) from None

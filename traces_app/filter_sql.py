@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from traces_app.filters import Term
 
 Clause = tuple[str, list[Any]]
+EVERYTHING: Clause = ("TRUE", [])
 
 #: A dispatch record that says something went wrong.
 FAILED_CALL = "(d.error_kind <> '' OR d.graph_failed OR d.status >= 400)"

@@ -87,7 +87,7 @@ def neighbours(ids: Sequence[str], q: str = "") -> tuple[str | None, str | None]
 
 
 def _neighbours(ids: Sequence[str], where: filter_sql.Clause) -> tuple[str | None, str | None]:
-    with reading() as cursor:
+    with reading(where) as cursor:
         cursor.execute(_PLACE, {"ids": list(ids)})
         place = cursor.fetchone()
         if place is None:
@@ -106,10 +106,9 @@ def _neighbours(ids: Sequence[str], where: filter_sql.Clause) -> tuple[str | Non
 def newer_than(cursor: str, q: str = "") -> int:
     """How many actions came after the one at the cursor, counted up to one past `HELD_SHOWN`. Raises FilterError."""
     bounds = (_BOUND.format(sign=">"), list(read_cursor(cursor)))
-    query, values = newest(
-        "h.seen_at, h.trace_id", filter_sql.where(parse(q)), bounds=bounds, limit=HELD_SHOWN + 1
-    )
-    with reading() as cur:
+    where = filter_sql.where(parse(q))
+    query, values = newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=HELD_SHOWN + 1)
+    with reading(where) as cur:
         cur.execute(f"SELECT count(*) FROM ({query}) newer", values)  # noqa: S608
         return int(cur.fetchone()[0])
 
@@ -121,15 +120,16 @@ def strip(q: str = "", *, now: datetime | None = None) -> Strip:
     """
     until = now or timezone.now()
     since = until - STRIP_WINDOW
+    where = filter_sql.where(parse(q))
     query, values = newest(
         _STRIP_COLUMNS,
-        filter_sql.where(parse(q)),
+        where,
         bounds=(" AND h.seen_at >= %s", [since]),
         limit=STRIP_ACTIONS,
         parts=True,
     )
     width = STRIP_WINDOW.total_seconds() / STRIP_BUCKETS
-    with reading() as cursor:
+    with reading(where) as cursor:
         cursor.execute(_STRIP.format(newest=query), [*values, since, width, [-1.0, *LATENCY_ENDS]])
         counted = cursor.fetchall()
         cursor.execute(_QUANTILES.format(newest=query), values)

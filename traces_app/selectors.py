@@ -118,8 +118,9 @@ def list_actions(
     if project:
         bounds, given = f"{bounds} AND h.project = %s", [*given, project]
     count = max(1, min(limit, MAX_LIMIT))
-    query, values = newest(_COLUMNS, filter_sql.where(terms), bounds=(bounds, given), limit=count + 1)
-    with reading() as cur:
+    where = filter_sql.where(terms)
+    query, values = newest(_COLUMNS, where, bounds=(bounds, given), limit=count + 1)
+    with reading(where) as cur:
         cur.execute(query, values)
         found = cur.fetchall()
         rows = _rows(cur, found[:count])
