@@ -15,6 +15,7 @@ from ninja.errors import HttpError
 from pydantic import Field
 
 from registry_app.auth import Requires
+from traces_app import rollups as rollups_
 from traces_app import selectors, services
 from traces_app.filters import FilterError
 from traces_app.models import StoredFinding
@@ -70,6 +71,24 @@ def export(request: HttpRequest, q: str = "", limit: Limit = 50) -> StreamingHtt
     return StreamingHttpResponse(lines, content_type="application/x-ndjson")
 
 
+@router.get("/rollups", auth=may_read, response=dict[str, Any])
+def rollups(
+    request: HttpRequest,
+    by: Annotated[list[rollups_.Dimension], Query(min_length=1, max_length=3)] = ["assistant_id"],  # noqa: B006
+    kind: rollups_.Kind = "root",
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+) -> Any:
+    """Runs, errors, tokens, cost and latency of finished runs by up to three of their marks; the last 24 hours unless said.
+
+    Exact whatever is sampled away. Not for keys that are held to a project: roll-ups are of all projects.
+    """
+    if project_of(request):
+        raise HttpError(403, "roll-ups are of all projects; this key is held to one")
+    found = rollups_.rollup(by=by, kind=kind, since=_aware(since), until=_aware(until))
+    return {"items": [_plain(asdict(row)) for row in found]}
+
+
 @router.get("/runs/{run_id}", auth=may_read, response=dict[str, Any])
 def run(request: HttpRequest, run_id: str) -> Any:
     """One run with its payload."""
@@ -123,6 +142,11 @@ def resolve(request: HttpRequest, finding_id: int) -> Any:
     """Mark as dealt with; a new sighting opens it again."""
     actor = request.auth.name  # type: ignore[attr-defined]
     return {"resolved": services.resolve_finding(finding_id=finding_id, actor=actor)}
+
+
+def _aware(moment: dt.datetime | None) -> dt.datetime | None:
+    """UTC when it names no zone."""
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 def project_of(request: HttpRequest) -> str:

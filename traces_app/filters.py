@@ -25,6 +25,7 @@ _TOKEN = re.compile(
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SOURCES = ("langsmith", "otlp", "dispatch")
 STATUSES = ("ok", "error", "running")
 HAS = ("finding", "feedback", "error", "llm")
 
@@ -178,7 +179,7 @@ FIELDS: dict[str, Callable[[str, datetime], Value]] = {
     "tag": _text,
     "name": _text,
     "project": _text,
-    "source": _one_of(("langsmith", "otlp")),
+    "source": _one_of(SOURCES),
     "caller": _text,
     "thread": _text,
     "campaign": _text,

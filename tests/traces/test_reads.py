@@ -271,6 +271,25 @@ def test_run_export_and_command(api: Client, capsys: pytest.CaptureFixture[str])
         call_command("show_trace", uid("nothing"))
 
 
+@pytest.mark.usefixtures("action")
+def test_rollups_by_marks_of_runs(api: Client) -> None:
+    def groups(**asked: Any) -> list[tuple[Any, ...]]:
+        items = api.get("/api/traces/rollups", asked).json()["items"]
+        return [
+            (*one["group"].values(), one["runs"], one["total_tokens"], one["p95_ms"] is not None)
+            for one in items
+        ]
+
+    assert sorted(groups(by="pool", kind="llm")) == [
+        ("", 0, 0, False),
+        ("CLASSIFY", 1, 100, True),
+        ("EMAIL", 1, 100, True),
+    ]
+    assert ("classify_company", "CLASSIFY", 1, 100, True) in groups(by=["assistant_id", "pool"])
+    assert groups(by="hour", until="2020-01-01") == []
+    assert api.get("/api/traces/rollups", {"by": "secret"}).status_code == 422
+
+
 def test_pages_by_keyset_show_every_action_once(api: Client, http: httpx.Client, shift: timedelta) -> None:
     base = clean()[0][0]
     names = [f"action {index}" for index in range(7)]
@@ -349,6 +368,7 @@ def test_a_key_of_a_project_sees_the_actions_that_began_there(api: Client) -> No
         assert api.get(path, headers=held).status_code == status
         assert bool(api.get("/api/traces", headers=held).json()["items"]) is (status == 200)
         assert api.get(f"/api/traces/runs/{uid('caller')}", headers=held).status_code == status
+        assert api.get("/api/traces/rollups", headers=held).status_code == 403
 
 
 def test_feedback_never_binds_to_a_run_of_another_project(http: httpx.Client, shift: timedelta) -> None:

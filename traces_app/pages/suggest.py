@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from registry_app.models import ApiKey, GraphRecord
 from routing_app.models import Pool
 from traces_app.diagnose import CODES
-from traces_app.filters import FIELDS, HAS, KEYED, STATUSES, FilterError, parse
+from traces_app.filters import FIELDS, HAS, KEYED, SOURCES, STATUSES, FilterError, parse
 
 #: Fields offered before a word is written, with one example each.
 FIELDS_SHOWN = (
@@ -34,7 +34,7 @@ EXAMPLES = {
     "errors": (">0",),
     "since": ("1h", "24h", "7d"),
     "until": ("1h", "24h"),
-    "source": ("langsmith", "otlp"),
+    "source": SOURCES,
     "status": STATUSES,
     "has": HAS,
     "finding": CODES,
