@@ -6,7 +6,7 @@ import uuid
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -186,6 +186,9 @@ class DispatchRecord(models.Model):
                 name="dispatch_failed",
                 condition=~models.Q(error_kind="") | models.Q(graph_failed=True) | models.Q(status__gte=400),
             ),
+            BrinIndex(
+                fields=("ended_at",), name="dispatch_ended", autosummarize=True
+            ),  # rows come as calls end
         )
 
     def __str__(self) -> str:

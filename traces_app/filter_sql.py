@@ -23,7 +23,7 @@ FAILED = "failed=call"
 _FACT = "h.facts @> ARRAY[%s]"
 # What only dispatch records know is added to the heads twice a minute (`hops.py`); for what came since they are asked.
 _HOP = (
-    "h.seen_at > now() - interval '15 minutes' AND EXISTS (SELECT 1 FROM routing_app_dispatchrecord d"
+    "h.seen_at > now() - interval '2 minutes' AND EXISTS (SELECT 1 FROM routing_app_dispatchrecord d"
     " WHERE (d.ls_trace_id = h.trace_id::text OR d.run_id = h.root_run_id::text) AND {condition})"
 )
 _FEEDBACK = (

@@ -14,7 +14,7 @@ WITH told AS (
         LATERAL (SELECT one::uuid FROM unnest(ARRAY[d.ls_trace_id, d.run_id]) one
             WHERE one ~ '^[0-9a-f]{{8}}-([0-9a-f]{{4}}-){{3}}[0-9a-f]{{12}}$') t (trace_id),
         unnest({CALL_FACTS}) fact
-    WHERE d.received_at > now() - interval '15 minutes' AND fact !~ '=$' GROUP BY 1
+    WHERE d.ended_at > now() - interval '15 minutes' AND fact !~ '=$' GROUP BY 1
 ), held AS (
     SELECT h.trace_id, told.facts FROM told JOIN traces_app_tracehead h USING (trace_id)
     WHERE NOT h.facts @> told.facts ORDER BY h.trace_id FOR UPDATE OF h
@@ -25,7 +25,7 @@ FROM held WHERE h.trace_id = held.trace_id
 
 
 def tell_heads() -> int:
-    """Add what dispatch records of the last quarter of an hour say to the heads of their traces; returns how many."""
+    """Add what dispatch records of calls that ended in the last quarter of an hour say to the heads of their traces; returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(_TELL)
         return int(cursor.rowcount)

@@ -1,3 +1,4 @@
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import migrations, models
 
 
@@ -16,5 +17,9 @@ class Migration(migrations.Migration):
                 fields=["-received_at", "-id"],
                 name="dispatch_failed",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="dispatchrecord",
+            index=BrinIndex(autosummarize=True, fields=["ended_at"], name="dispatch_ended"),
         ),
     ]

@@ -206,7 +206,7 @@ def test_a_failed_call_makes_its_action_fail_in_row_and_filter(
 
     assert (rows("status:error"), rows("status:ok"), rows("has:error")) == (["error"], [], ["error"])
     with connection.cursor() as cursor:  # a day later only the heads know
-        cursor.execute("UPDATE routing_app_dispatchrecord SET received_at = now()")
+        cursor.execute("UPDATE routing_app_dispatchrecord SET ended_at = now()")
         assert [tell_heads(), tell_heads()] == [1, 0]
         cursor.execute("UPDATE traces_app_tracehead SET seen_at = seen_at - interval '1 day'")
     assert (rows("status:error caller:web-app"), rows("status:ok")) == (["error"], [])
