@@ -40,7 +40,6 @@ Limit = Annotated[int, Field(ge=1, le=selectors.MAX_LIMIT)]
 @router.get("", auth=may_read, response=dict[str, Any])
 def list_actions(
     request: HttpRequest,
-    response: HttpResponse,
     q: str = "",
     cursor: str = "",
     after: str = "",
@@ -51,18 +50,19 @@ def list_actions(
     A live tail asks with `after`, the `tail` of its last answer, and `If-None-Match`: 304 while nothing is new.
     """
     page = _page(request, q=q, cursor=cursor, after=after, limit=limit)
-    body = {
-        "items": [_plain(asdict(row)) for row in page.rows],
-        "next_cursor": page.next_cursor or None,
-        "tail": page.rows[0].cursor if page.rows else after or None,
-        "total_hint": page.total_hint,
-    }
-    digest = hashlib.sha256(json.dumps(body["items"], default=str).encode()).hexdigest()
-    etag = f'"{digest[:32]}"'
+    answer = _answer(
+        {
+            "items": page.rows,
+            "next_cursor": page.next_cursor or None,
+            "tail": page.rows[0].cursor if page.rows else after or None,
+            "total_hint": None if after else page.total_hint,
+        }
+    )
+    etag = f'"{hashlib.sha256(answer.content).hexdigest()[:32]}"'
     if request.headers.get("If-None-Match") == etag:
-        return HttpResponse(status=304, headers={"ETag": etag})
-    response["ETag"] = etag
-    return body
+        answer = HttpResponse(status=304)
+    answer["ETag"] = etag
+    return answer
 
 
 @router.get("/export", auth=may_read)
