@@ -55,10 +55,10 @@ def list_actions(
             "items": page.rows,
             "next_cursor": page.next_cursor or None,
             "tail": page.rows[0].cursor if page.rows else after or None,
-            "total_hint": None if after else page.total_hint,
+            "total_hint": page.total_hint,
         }
     )
-    etag = f'"{hashlib.sha256(answer.content).hexdigest()[:32]}"'
+    etag = f'"{hashlib.sha256(_json(page.rows)).hexdigest()[:32]}"'
     if request.headers.get("If-None-Match") == etag:
         answer = HttpResponse(status=304)
     answer["ETag"] = etag
@@ -193,8 +193,11 @@ def _node(node: Node) -> dict[str, Any]:
 
 def _answer(body: dict[str, Any]) -> HttpResponse:
     """Thousands of rows are written straight from their records: the framework's way takes a copy of each."""
-    options = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
-    return HttpResponse(orjson.dumps(body, default=_other, option=options), content_type="application/json")
+    return HttpResponse(_json(body), content_type="application/json")
+
+
+def _json(value: object) -> bytes:
+    return orjson.dumps(value, default=_other, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
 
 
 def _other(value: object) -> object:
