@@ -12,6 +12,7 @@ START = datetime(2026, 11, 22, 20, 0, 1, tzinfo=UTC).timestamp()
 EVERY_S = {
     "platform_site.tasks.retry_stalled_jobs": 5,
     "traces.diagnose": 30,
+    "traces.tell_heads": 30,
     "traces.bind_feedback": 15,
     "traces_app.tasks.make_trace_partitions": 3600,
     "traces_app.tasks.prune_traces": 86400,
