@@ -27,13 +27,13 @@ INVARIANTS = {
         WHERE i.kind IN ('reply', 'unsubscribe', 'hard_bounce') AND t.sending_at > i.received_at
     """,
     "nothing outside the window": """
-        SELECT t.id::text, 'sent at ' || local.at || ' ' || (t.promise->>'zone')
+        SELECT t.id::text, coalesce('sent at ' || local.at || ' ' || (t.promise->>'zone'), 'sent without a promise')
         FROM campaigns_app_touch t
         CROSS JOIN LATERAL (SELECT t.sending_at AT TIME ZONE (t.promise->>'zone') AS at) local
-        WHERE t.sending_at IS NOT NULL AND NOT (
+        WHERE t.sending_at IS NOT NULL AND (
             t.promise->'weekdays' @> to_jsonb(extract(isodow FROM local.at)::int - 1)
             AND local.at::time >= (t.promise->>'start')::time AND local.at::time < (t.promise->>'end')::time
-        )
+        ) IS NOT TRUE
     """,
     "no more than the mailbox allows in 24 hours": """
         SELECT id::text, sends || ' mails in 24 hours, allowed ' || allowed FROM (

@@ -169,7 +169,8 @@ def timeline(enrollment: Enrollment, touches: tuple[Touch, ...]) -> tuple[Timeli
 
 def touch_entries(touch: Touch) -> list[TimelineEntry]:
     step = f"Step {touch.step.position + 1}"
-    ran = f"{touch.pool} ran {touch.step.assistant_id}, routing v{touch.routing_version}."
+    version = f", routing v{touch.routing_version}" if touch.routing_version else ""
+    ran = f"{touch.pool} ran {touch.step.assistant_id}{version}.".strip()
     entries = [TimelineEntry(touch.composed_at, "composed", f"{step} composed", ran, touch)]
     if touch.sent_at:
         entries.append(TimelineEntry(touch.sent_at, "sent", f"{step} sent", f"“{touch.subject}”", touch))
