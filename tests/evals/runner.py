@@ -12,17 +12,28 @@ import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contract.registry import GRAPHS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 FOLDER = Path(__file__).parent
-#: Graph → the field of its output that is compared with an example's label.
-LABEL_FIELDS = dict.fromkeys(
-    ("classify_ai_intent", "classify_paper", "classify_recruitment", "classify_reply", "score_contact"),
-    "label",
-)
+#: Where the app reads what was measured: graph → model → counts.
+RECORD = Path(__file__).parents[2] / "registry_app" / "evaluations.json"
+#: Graph → what of its output is compared with an example's label.
+ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    **dict.fromkeys(
+        ("classify_ai_intent", "classify_paper", "classify_recruitment", "classify_reply", "score_contact"),
+        itemgetter("label"),
+    ),
+    "classify_company": itemgetter("verdict"),
+    "score_lead": itemgetter("tier"),
+    "extract_stack": lambda output: sorted(one["name"] for one in output["technologies"]),
+}
 CALLS_AT_ONCE = 8
 SURE_FROM = 0.5
 
@@ -43,7 +54,7 @@ class Report:
     #: `sure`: the graph's own confidence was at least SURE_FROM.
     by_confidence: dict[str, dict[str, int]]
     #: example id → [expected, answered]
-    wrong: dict[str, list[str]] = field(default_factory=dict)
+    wrong: dict[str, list[Any]] = field(default_factory=dict)
 
 
 async def evaluate(assistant_id: str) -> Report:
@@ -62,13 +73,13 @@ async def evaluate(assistant_id: str) -> Report:
 
 
 def load(assistant_id: str) -> list[dict[str, Any]]:
-    """The labelled examples: `{"id", "label", "split", "input"}` a line."""
+    """The labelled examples: `{"id", "label", "split", "input"}` a line, `group` where a label is a list."""
     lines = (FOLDER / f"{assistant_id}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line]
 
 
 def _report(assistant_id: str, examples: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> Report:
-    answered = [output[LABEL_FIELDS[assistant_id]] for output in outputs]
+    answered = list(map(ANSWERS[assistant_id], outputs))
     pairs = [
         (example["id"], example["label"], answer) for example, answer in zip(examples, answered, strict=True)
     ]
@@ -81,13 +92,17 @@ def _report(assistant_id: str, examples: list[dict[str, Any]], outputs: list[dic
         total=len(pairs),
         right=right,
         accuracy=round(right / len(pairs), 3),
-        by_label=_tally([want for _, want, _ in pairs], hits),
-        by_confidence=_tally(
-            ["sure" if out["confidence"] >= SURE_FROM else "unsure" for out in outputs], hits
-        ),
+        by_label=_tally([example.get("group") or example["label"] for example in examples], hits),
+        by_confidence=_tally([_surety(output) for output in outputs], hits),
         by_split=_tally([example["split"] for example in examples], hits),
         wrong={name: [want, got] for name, want, got in pairs if want != got},
     )
+
+
+def _surety(output: dict[str, Any]) -> str:
+    if "confidence" not in output:
+        return "unstated"
+    return "sure" if output["confidence"] >= SURE_FROM else "unsure"
 
 
 def _tally(groups: list[str], hits: list[bool]) -> dict[str, dict[str, int]]:
@@ -108,14 +123,25 @@ def as_text(report: Report) -> str:
     return "\n".join(lines)
 
 
+def record(report: Report, path: Path = RECORD) -> None:
+    """Put a report's counts where the app shows them, in place of an earlier one of the same graph and model."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    counts = {"right": report.right, "total": report.total, "by_split": report.by_split}
+    known.setdefault(report.assistant_id, {})[report.model] = counts
+    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("graphs", nargs="*", default=sorted(LABEL_FIELDS), help="default: all with examples")
+    parser.add_argument("graphs", nargs="*", default=sorted(ANSWERS), help="default: all with examples")
     parser.add_argument("--json", action="store_true", help="one JSON object a graph instead of text")
+    parser.add_argument("--record", action="store_true", help="let the app show what was measured")
     chosen = parser.parse_args(arguments)
     for assistant_id in chosen.graphs:
         report = asyncio.run(evaluate(assistant_id))
         print(json.dumps(asdict(report)) if chosen.json else as_text(report))
+        if chosen.record:
+            record(report)
     return 0
 
 

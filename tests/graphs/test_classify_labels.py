@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 from contract.shapes import SHAPES
 from fleet.graphs.classify import contact, paper, recruitment, recruitment_bulk
-from tests.evals.runner import evaluate
 
 RECRUITER = SHAPES["classify_recruitment"]["examples"][0]
 PAPER = SHAPES["classify_paper"]["examples"][0]
@@ -30,21 +27,6 @@ async def read(**changes):
 
 async def score(**changes):
     return await contact.build_graph().ainvoke({**CONTACT, **changes})
-
-
-@pytest.mark.parametrize(
-    ("graph", "held_out", "tuned"),
-    [
-        ("classify_recruitment", (21, 30), (28, 30)),
-        ("classify_paper", (26, 26), (33, 34)),
-        ("score_contact", (59, 60), None),
-    ],
-)
-async def test_offline_accuracy_is_what_is_stated(graph, held_out, tuned):
-    report = await evaluate(graph)
-    found = {split: (count["right"], count["total"]) for split, count in report.by_split.items()}
-    assert (report.model, report.total) == ("offline-rules", 60)
-    assert found == {"held_out": held_out, **({"tuned": tuned} if tuned else {})}
 
 
 async def test_recruiter_is_labelled_on_a_quote_with_sectors_and_roles():

@@ -34,6 +34,12 @@ async def test_ratings_of_the_model_choose_the_path(model, rating, tier, calls, 
     assert {name for name in ("open_with", "gaps") if name in found} == ({key} if key else set())
 
 
+async def test_company_outside_the_profile_is_cold_however_reachable_its_head(model):
+    service = model({**dict.fromkeys(WEIGHTS, 1), "fit": 0, "reasons": ["a"]})
+    found = await score()
+    assert (found["score"], found["tier"], len(service.asked)) == (60, "cold", 1)
+
+
 def test_weights_are_whole():
     assert sum(WEIGHTS.values()) == pytest.approx(1)
 
@@ -43,8 +49,9 @@ def test_weights_are_whole():
     [
         ({}, 0.0, 0.0),
         ({"role": "Founder & CEO", "email": "ada@x.example"}, 1.0, 1.0),
-        ({"role": "Engineering Manager", "email": "info@x.example"}, 0.6, 0.3),
-        ({"role": "Student", "email": "nonsense"}, 0.2, 0.0),
+        ({"role": "Engineering Manager", "email": "info@x.example"}, 0.5, 0.3),
+        ({"role": "Student", "email": "nonsense"}, 0.0, 0.0),
+        ({"role": "Assistant to the CEO", "email": "jo@x.example"}, 0.0, 1.0),
     ],
 )
 def test_contact_parts(contact, authority, reachability):

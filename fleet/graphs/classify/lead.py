@@ -79,8 +79,20 @@ async def rate(state: LeadState) -> Update:
     answer = await ask(RATE, **_facts(state))
     parts = {part: answer.data[part] for part in WEIGHTS}
     score = round(100 * sum(WEIGHTS[part] * rating for part, rating in parts.items()))
-    tier = "hot" if score >= HOT_FROM else "warm" if score >= WARM_FROM else "cold"
-    return {"score": score, "tier": tier, "parts": parts, "reasons": answer.data["reasons"], **answer.facts()}
+    return {
+        "score": score,
+        "tier": _tier(score, parts),
+        "parts": parts,
+        "reasons": answer.data["reasons"],
+        **answer.facts(),
+    }
+
+
+def _tier(score: int, parts: dict[str, float]) -> str:
+    """A company outside the profile is cold, however well its head can be reached."""
+    if not parts["fit"] or score < WARM_FROM:
+        return "cold"
+    return "hot" if score >= HOT_FROM else "warm"
 
 
 def after_rating(state: LeadState) -> Literal["plan_next", "list_gaps", "leave"]:

@@ -13,6 +13,19 @@ if TYPE_CHECKING:
 FIT_FROM = 0.6
 NOT_FIT_BELOW = 0.34
 ENOUGH_CRITERIA = 2
+#: Other words for a country, in lower case.
+_COUNTRIES = {
+    "united kingdom": ("uk", "great britain", "england", "scotland", "wales", "northern ireland"),
+    "united states": ("us", "usa", "u.s.", "america", "united states of america"),
+    "germany": ("deutschland",),
+    "netherlands": ("the netherlands", "holland", "nederland"),
+    "switzerland": ("schweiz", "suisse", "svizzera"),
+    "austria": ("österreich",),
+    "spain": ("españa",),
+    "italy": ("italia",),
+    "belgium": ("belgique", "belgië"),
+}
+_COUNTRY_OF = {word: country for country, words in _COUNTRIES.items() for word in words}
 
 
 def judge(facts: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +84,7 @@ def _criteria(company: dict[str, Any], profile: dict[str, Any], story: str) -> l
     """One (met, reason) per criterion of the profile; None where nothing is asked or known."""
     return [
         _membership("industry", clean(company.get("industry")), clean_list(profile.get("industries"))),
-        _membership("country", clean(company.get("country")), clean_list(profile.get("countries"))),
+        _country(clean(company.get("country")), clean_list(profile.get("countries"))),
         _size(company, profile),
         _keywords(story, clean_list(profile.get("keywords"))),
     ]
@@ -82,6 +95,18 @@ def _membership(what: str, value: str, wanted: list[str]) -> tuple[bool, str] | 
         return None
     met = any(_mentions(value.lower(), item) or _mentions(item.lower(), value) for item in wanted)
     return met, f"{what} is {value}" if met else f"{what} is {value}, not {listed(wanted, last='or')}"
+
+
+def _country(value: str, wanted: list[str]) -> tuple[bool, str] | None:
+    """As any membership, whatever the country is called."""
+    decided = _membership("country", value, wanted)
+    if decided and not decided[0] and _canonical(value) in map(_canonical, wanted):
+        return True, f"country is {value}"
+    return decided
+
+
+def _canonical(country: str) -> str:
+    return _COUNTRY_OF.get(country.lower(), country.lower())
 
 
 def _size(company: dict[str, Any], profile: dict[str, Any]) -> tuple[bool, str] | None:

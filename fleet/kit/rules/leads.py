@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from fleet.kit.rules import Rule
 
 _DECIDES = re.compile(
-    r"\b(?:ceo|cto|coo|cro|cmo|cfo|cio|chief|founder|owner|partner|president|vp|vice president|head|director)\b",
+    r"\b(?:ceo|cto|coo|cro|cmo|cfo|cio|chief|founder|owner|partner|president|vp|vice president|head|director|gesch.ftsf.hrer(?:in)?|g.rant|directeur|directrice)\b",
     re.IGNORECASE,
 )
 _CHAMPIONS = re.compile(r"\b(?:lead|manager|principal|staff|senior|architect)\b", re.IGNORECASE)
+#: Roles that neither decide nor carry a decision; "office manager" and "assistant to the CEO" are among them.
+_STAFF = re.compile(
+    r"\b(?:intern|student|trainee|apprentice|assistant|secretary|receptionist|office manager)\b",
+    re.IGNORECASE,
+)
 _URGENT = re.compile(
     r"\b(?:hir(?:ing|es?)|open roles?|roles? (?:is|are) open|rais(?:ed|ing)|funding|series [a-e]|launch|opened|migrat|replac"
     r"|new (?:ceo|cto|cro|head|office)|expan|visited|replied|requested|asked|demo|trial)",
@@ -31,7 +36,7 @@ def rate(facts: dict[str, Any]) -> dict[str, Any]:
     role, address = clean(contact.get("role"), 120), clean(contact.get("email"), 320)
     urgent = _urgent(facts)
     fit = _FIT[verdict["verdict"]]
-    authority = 1.0 if _DECIDES.search(role) else 0.6 if _CHAMPIONS.search(role) else 0.2 if role else 0.0
+    authority = _authority(role)
     timing = min(1.0, 0.5 * len(urgent))
     reachability = 0.0 if "@" not in address else 0.3 if _SHARED.match(address) else 1.0
     reasons = [
@@ -42,6 +47,12 @@ def rate(facts: dict[str, Any]) -> dict[str, Any]:
     ]
     parts = {"fit": fit, "authority": authority, "timing": timing, "reachability": reachability}
     return {**parts, "reasons": [reason[:400] for reason in reasons]}
+
+
+def _authority(role: str) -> float:
+    if not role or _STAFF.search(role):
+        return 0.0
+    return 1.0 if _DECIDES.search(role) else 0.5 if _CHAMPIONS.search(role) else 0.2
 
 
 def next_step(facts: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ _MACHINE = re.compile(
     r"mailer-daemon|postmaster|delivery (?:status|failure|failed|incomplete|delayed)|undeliver|returned mail|failure notice",
     re.IGNORECASE,
 )
-_GONE = re.compile(r"no longer|left the company", re.IGNORECASE)
+#: What a person's own automatic answer says about an address; the rest only a mail server can know.
+_GONE = re.compile(r"no longer|left the |(?:address|mailbox|account|inbox) ", re.IGNORECASE)
 _MACHINE_KINDS = ("hard_bounce", "soft_bounce")
 
 _MONTHS = [
@@ -59,6 +60,8 @@ def classify(facts: dict[str, Any]) -> dict[str, Any]:
             kind not in _MACHINE_KINDS or (kind == "hard_bounce" and _GONE.search(hits[kind]))
         ):
             return _label(kind, 0.8 if len(hits) == 1 else 0.65, f"says “{hits[kind].strip()}”")
+    if address := _ADDRESS.search(body):
+        return _label("referral", 0.45, f"names {address[0]} and says nothing else that is known")
     return _label("question", 0.3, "no known phrase: a person should read it")
 
 

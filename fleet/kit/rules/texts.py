@@ -5,92 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.rules import technologies
 from fleet.kit.text import clean, section
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
-
-TECHNOLOGIES: dict[str, tuple[str, ...]] = {
-    "language": (
-        "Python",
-        "TypeScript",
-        "JavaScript",
-        "Java",
-        "Kotlin",
-        "Rust",
-        "Ruby",
-        "PHP",
-        "Scala",
-        "Elixir",
-        "C++",
-        "C#",
-        "SQL",
-    ),
-    "framework": (
-        "Django",
-        "FastAPI",
-        "Flask",
-        "React",
-        "Next.js",
-        "Vue",
-        "Angular",
-        "Rails",
-        "Spring Boot",
-        "Node.js",
-        ".NET",
-    ),
-    "database": (
-        "PostgreSQL",
-        "Postgres",
-        "MySQL",
-        "MongoDB",
-        "Redis",
-        "Cassandra",
-        "DynamoDB",
-        "ClickHouse",
-        "Elasticsearch",
-    ),
-    "cloud": ("AWS", "Azure", "GCP", "Google Cloud", "Kubernetes", "Docker", "Terraform", "Cloudflare"),
-    "data": (
-        "Snowflake",
-        "BigQuery",
-        "Databricks",
-        "Kafka",
-        "Airflow",
-        "dbt",
-        "Apache Spark",
-        "Redshift",
-        "Fivetran",
-    ),
-    "ai": (
-        "LangGraph",
-        "LangChain",
-        "PyTorch",
-        "TensorFlow",
-        "OpenAI",
-        "Anthropic",
-        "Hugging Face",
-        "scikit-learn",
-        "MLflow",
-    ),
-    "tool": (
-        "GitHub Actions",
-        "GitLab",
-        "Jenkins",
-        "Datadog",
-        "Grafana",
-        "Salesforce",
-        "HubSpot",
-        "Jira",
-        "Figma",
-    ),
-}
-#: Words that are also something else: a technology only beside words like these.
-AMBIGUOUS = {"Go": "language", "R": "language", "Swift": "language", "Spark": "data", "Flink": "data"}
-_CODE_NEAR = re.compile(
-    r"\b(?:in|with|using|and|or|our) \W*$|\b(?:backend|services?|developer|engineer|programming|language|code)",
-    re.IGNORECASE,
-)
 
 _AI = r"(?:\bAI\b|artificial intelligence|machine learning|\bML\b|\bLLMs?\b|language models?|\bagents?\b|computer vision|neural)"
 _INTENT = (
@@ -107,26 +26,16 @@ _NEEDS = {
 
 def extract(facts: dict[str, Any]) -> dict[str, Any]:
     text = str(facts.get("text") or "")
-    found = [
-        {"name": name, "category": category, "evidence": around}
-        for category, names in TECHNOLOGIES.items()
-        for name in names
-        if (around := _quote(text, name))
-    ]
-    unsure = [name for name in AMBIGUOUS if re.search(rf"(?<![\w.&]){name}(?![\w&])", text)]
-    return {"technologies": found[:60], "unsure": unsure}
+    found = [_shown(text, *one) for one in technologies.certain(text)]
+    return {"technologies": found[:60], "unsure": technologies.ambiguous(text)[:12]}
 
 
 def settle(facts: dict[str, Any]) -> dict[str, Any]:
     """An ambiguous name is a technology when code is talked about right before or after it."""
-    text, found = str(facts.get("text") or ""), []
-    for name in facts.get("unsure") or []:
-        for hit in re.finditer(rf"(?<![\w.&]){re.escape(str(name))}(?![\w&])", text):
-            before, after = text[max(0, hit.start() - 30) : hit.start()], text[hit.end() : hit.end() + 30]
-            if name in AMBIGUOUS and (_CODE_NEAR.search(before) or _CODE_NEAR.search(after)):
-                found.append({"name": str(name), "category": AMBIGUOUS[name], "evidence": _around(text, hit)})
-                break
-    return {"technologies": found}
+    text = str(facts.get("text") or "")
+    known = [str(name) for name in facts.get("unsure") or [] if name in technologies.AMBIGUOUS]
+    hits = ((name, technologies.AMBIGUOUS[name], technologies.meant(text, name)) for name in known)
+    return {"technologies": [_shown(text, name, category, hit) for name, category, hit in hits if hit]}
 
 
 def intent(facts: dict[str, Any]) -> dict[str, Any]:
@@ -153,9 +62,8 @@ def _denied(line: str) -> bool:
     return bool(re.search(r"\b(?:no|not|never|without|don't|doesn't)\b.{0,30}" + _AI, line, re.IGNORECASE))
 
 
-def _quote(text: str, name: str) -> str:
-    hit = re.search(rf"(?<![\w.#+]){re.escape(name)}(?![\w#+]|\.js)", text)
-    return _around(text, hit) if hit else ""
+def _shown(text: str, name: str, category: str, hit: re.Match[str]) -> dict[str, str]:
+    return {"name": name, "category": category, "evidence": _around(text, hit)}
 
 
 def _around(text: str, hit: re.Match[str]) -> str:
