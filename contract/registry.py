@@ -273,6 +273,27 @@ GRAPHS: tuple[GraphSpec, ...] = unique(
             input_shape="lead_gen_team",
             description="A supervisor sends a lead to graphs of other pools until a first mail is written or nothing is left to do.",
         ),
+        GraphSpec(
+            "admin_chat",
+            "fleet.graphs.core.admin_chat",
+            pool="CORE",
+            input_shape="admin_chat",
+            description="Answers an operator's question about the fleet by reading the platform's API, and says what it read.",
+        ),
+        GraphSpec(
+            "linkedin_post_score",
+            "fleet.graphs.core.linkedin_post_score",
+            pool="CORE",
+            input_shape="linkedin_post_score",
+            description="Scores whether a post is a reason to talk to its author, and writes the comment that starts the talk.",
+        ),
+        GraphSpec(
+            "linkedin_profile_intake",
+            "fleet.graphs.core.linkedin_profile_intake",
+            pool="CORE",
+            input_shape="linkedin_profile_intake",
+            description="Turns a copied profile into a contact and a company, inventing nothing, and has the contact scored.",
+        ),
         *(
             GraphSpec(
                 f"probe_{pool}",

@@ -63,12 +63,16 @@ def create_api_key(
 def ensure_api_key(
     raw: str, *, name: str = "bootstrap", scopes: Iterable[str] = ("*",), actor: Actor | None = None
 ) -> ApiKey:
-    """The key with this value, issued when there is none; a revoked one stays revoked."""
+    """The key with this value and these scopes, issued when there is none; a revoked one stays revoked."""
+    by = actor or Actor.command("bootstrap")
     found = ApiKey.objects.filter(key_hash=hash_key(raw)).first()
-    return (
-        found
-        or create_api_key(name=name, scopes=scopes, raw=raw, actor=actor or Actor.command("bootstrap")).key
-    )
+    if found is None:
+        return create_api_key(name=name, scopes=scopes, raw=raw, actor=by).key
+    if set(found.scopes) != set(wanted := list(scopes)):
+        with acting(by, "scopes of this version"):
+            found.scopes = wanted
+            found.save(update_fields=["scopes"])
+    return found
 
 
 def revoke_api_key(key: ApiKey, *, actor: Actor, reason: str = "") -> ApiKey:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from fleet.sdk import tracing
 from fleet.worker import routes_assistants as assistants
-from fleet.worker import routes_meta, routes_runs
+from fleet.worker import routes_linkedin, routes_meta, routes_runs
 from fleet.worker import routes_thread_runs as thread_runs
 from fleet.worker import routes_threads as threads
 from fleet.worker.compile import compile_pool
@@ -53,7 +53,7 @@ def build_app(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Starlette:
         await asyncio.to_thread(tracing.flush)
 
     made = Starlette(
-        routes=_routes(),
+        routes=_routes(config.pool),
         lifespan=lifespan,
         middleware=[
             Middleware(Leaving),
@@ -127,8 +127,9 @@ async def tended(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
         await asyncio.wait({task})
 
 
-def _routes() -> list[Route]:
+def _routes(pool: str) -> list[Route]:
     return [
+        *(routes_linkedin.ROUTES if pool == "CORE" else ()),
         Route("/runs/wait", routes_runs.wait_stateless, methods=["POST"]),
         Route("/runs/stream", routes_runs.stream_stateless, methods=["POST"]),
         *_thread_routes(),

@@ -51,6 +51,6 @@ class Command(BaseCommand):
         try:
             ensure_api_key(bootstrap.api_key_of_file(environment.platform_api_key, path), name="bootstrap")
             ensure_api_key(made["INGEST_KEY"], name="pools", scopes=("ingest",))
-            ensure_api_key(made["RUNS_KEY"], name="graphs", scopes=("runs",))
+            ensure_api_key(made["RUNS_KEY"], name="graphs", scopes=("runs", "read"))
         except ValidationError as error:
             raise CommandError(f"PLATFORM_API_KEY: {'; '.join(error.messages)}") from error
