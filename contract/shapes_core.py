@@ -128,7 +128,7 @@ CORE_SHAPES: dict[str, dict[str, object]] = {
                 url=LINE,
                 experience={
                     "type": "array",
-                    "items": record(title=LINE, company=LINE, **{"from": LINE, "to": LINE}),
+                    "items": record((), title=LINE, company=LINE, **{"from": LINE, "to": LINE}),
                     "maxItems": 50,
                 },
             ),
