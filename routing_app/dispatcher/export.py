@@ -48,13 +48,16 @@ class Export:
             await self._connection.close()
 
     async def handle(self, call: Call) -> None:
-        """Raises Problem 401, 403, 404 or 405."""
+        """Raises Problem 401, 403, 404, 405, or 503 while the document is on its way here."""
         require_scope(authenticate(call.headers, self._live.keyring), SCOPE)
         if call.method not in ("GET", "HEAD"):
             raise Problem(405, "only GET and HEAD", kind="client", code="METHOD_NOT_ALLOWED")
-        await self._catch_up()
+        newest = await self._catch_up()
         if not self._body:
-            raise Problem(404, "nothing has been published yet", kind="client", code="NOT_PUBLISHED")
+            if newest == 0:
+                raise Problem(404, "nothing has been published yet", kind="client", code="NOT_PUBLISHED")
+            late = "the routing document has not arrived here yet"
+            raise Problem(503, late, kind="backend", code="NOT_LOADED", retry_after=1)
         headers: Headers = [
             (b"etag", self._etag.encode()),
             (b"cache-control", b"private, no-cache"),
@@ -72,21 +75,23 @@ class Export:
         self._arrived.set()
         self._arrived = asyncio.Event()
 
-    async def _catch_up(self) -> None:
-        newest = await self._newest() if self._live.database_up else 0
-        if newest > self._version:
+    async def _catch_up(self) -> int | None:
+        """Wait a moment for the newest document and return its number."""
+        newest = await self._newest() if self._live.database_up else None
+        if newest is not None and newest > self._version:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ARRIVE_S):
                     while newest > self._version:
                         await self._arrived.wait()
+        return newest
 
-    async def _newest(self) -> int:
-        """The newest number in the database; 0 when it does not say in time."""
+    async def _newest(self) -> int | None:
+        """The newest number in the database, 0 before the first; None when it does not say in time."""
         try:
             async with asyncio.timeout(ASK_S), self._one_at_a_time:
                 return await self._ask()
         except (psycopg.Error, OSError, TimeoutError):
-            return 0
+            return None
 
     async def _ask(self) -> int:
         if self._connection is None or self._connection.closed:

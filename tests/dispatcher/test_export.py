@@ -6,10 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from contract.routing_document import digest, parse
-from tests.dispatcher.conftest import KEY, READER, SECRETS, UNTRUSTED, site, until
+from routing_app.dispatcher.asgi import Dispatcher
+from routing_app.dispatcher.config import DispatcherConfig
+from tests.dispatcher.conftest import KEY, READER, SECRETS, UNTRUSTED, running, site, until
 from tests.dispatcher.database import key_row, publish_row, wired
 from tests.dispatcher.test_database import published
 
@@ -66,3 +69,25 @@ async def test_who_has_just_published_reads_it_and_without_the_database_the_last
                 assert (await front.http.get(PATH)).json()["version"] == version
             await wire.cut()
             assert (await front.http.get(PATH)).json()["version"] == 11
+
+
+async def test_nothing_counts_as_unpublished_before_the_database_has_said_so(
+    database_url: str, data_dir: Path
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="wire") as folder:
+        async with wired(database_url, Path(folder)) as (wire, url):
+            await key_row(database_url, KEY, "read")
+            dispatcher = Dispatcher(DispatcherConfig(database_url=url, data_dir=data_dir, environ=SECRETS))
+            await dispatcher.start()
+            try:
+                async with running(dispatcher) as address, httpx.AsyncClient(base_url=address) as http:
+                    http.headers["x-api-key"] = KEY
+                    await until(lambda: len(dispatcher.live.keyring) == 1)
+                    first = await http.get(PATH)
+                    assert (first.status_code, first.json()["code"]) == (404, "NOT_PUBLISHED")
+                    await wire.cut()
+                    then = await http.get(PATH)
+                    assert (then.status_code, then.json()["code"]) == (503, "NOT_LOADED")
+                    assert then.headers["retry-after"] == "1"
+            finally:
+                await dispatcher.stop()
