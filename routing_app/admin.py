@@ -12,7 +12,14 @@ from django.utils.html import format_html
 from contract.routing_document import url_problem
 from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin, shown_json
 from routing_app.graph_admin import GraphRecordAdmin
-from routing_app.models import AllowlistEntry, DispatchRecord, DrillReport, Pool, RoutingRevision
+from routing_app.models import (
+    AllowlistEntry,
+    BreakerHold,
+    DispatchRecord,
+    DrillReport,
+    Pool,
+    RoutingRevision,
+)
 
 if TYPE_CHECKING:
     TabularInline = admin.TabularInline[AllowlistEntry, Pool]
@@ -22,7 +29,14 @@ else:
     TabularInline = admin.TabularInline  # generic for the type checker alone
 
 
-__all__ = ["DispatchRecordAdmin", "DrillReportAdmin", "GraphRecordAdmin", "PoolAdmin", "RoutingRevisionAdmin"]
+__all__ = [
+    "BreakerHoldAdmin",
+    "DispatchRecordAdmin",
+    "DrillReportAdmin",
+    "GraphRecordAdmin",
+    "PoolAdmin",
+    "RoutingRevisionAdmin",
+]
 
 
 class PoolForm(ModelForm):
@@ -92,6 +106,13 @@ class DispatchRecordAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "assistant_id", "pool", "status", "error_kind", "total_ms", "request_id")
     list_filter = ("pool", "status")
     search_fields = ("=request_id", "=run_id", "=assistant_id")
+
+
+@admin.register(BreakerHold)
+class BreakerHoldAdmin(ReadOnlyAdmin):
+    """Made and taken off on the Fleet page."""
+
+    list_display = ("pool", "url", "state", "until", "held_by", "reason")
 
 
 @admin.register(DrillReport)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from registry_app.models import PoolReport
-from routing_app.models import DrillReport, Pool
+from routing_app.models import BreakerHold, DrillReport, Pool
 from routing_app.probes import dispatcher_state
 from routing_app.services.drills import UNFINISHED
 from routing_app.services.publish import live_revision
@@ -21,8 +22,21 @@ DRILLS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
+class HoldState:
+    """What an operator put over a breaker, and until when."""
+
+    state: str
+    reason: str
+    held_by: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaState:
-    """One address of a pool. `breaker` is "" when no dispatcher told; `ok` is None before the first question."""
+    """One address of a pool. `breaker` is "" when no dispatcher told; `ok` is None before the first question.
+
+    `hold` is what an operator put over its breaker; the dispatcher has taken it when `breaker` begins with "held".
+    """
 
     url: str
     breaker: str
@@ -31,6 +45,13 @@ class ReplicaState:
     reported_at: datetime | None
     graphs: int
     graphs_as_published: int
+    hold: HoldState | None
+
+    @property
+    def takes_calls(self) -> bool:
+        return self.breaker not in ("open", "held open") and (
+            self.ok is not False or self.breaker == "held closed"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +71,11 @@ class PoolState:
     def state(self) -> str:
         if not self.live:
             return "idle"
-        if any(replica.breaker == "open" or replica.ok is False for replica in self.replicas):
-            return "failing" if not any(map(_well, self.replicas)) else "partial"
-        return "healthy" if any(replica.breaker == "closed" for replica in self.replicas) else "unknown"
-
-
-def _well(replica: ReplicaState) -> bool:
-    return replica.breaker != "open" and replica.ok is not False
+        taking = [replica.takes_calls for replica in self.replicas]
+        if not all(taking):
+            return "partial" if any(taking) else "failing"
+        known = any(replica.breaker in ("closed", "held closed") for replica in self.replicas)
+        return "healthy" if known else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +107,16 @@ class Fleet:
 
 
 def fleet() -> Fleet:
-    """Four queries and one call to the dispatcher."""
+    """Five queries and one call to the dispatcher."""
     told = dispatcher_state(settings.ENV.base_url)
     facts: dict[str, Any] = {} if isinstance(told, str) else told
     live = live_revision()
     routes = _routes(live.document if live else None)
     reports = {(row.pool, row.url): row for row in PoolReport.objects.all()}
+    holds = {
+        (row.pool, row.url): HoldState(row.state, row.reason, row.held_by, row.until)
+        for row in BreakerHold.objects.filter(until__gt=timezone.now())
+    }
     entries = live.document["graphs"] if live else {}
     drills = tuple(DrillReport.objects.all()[:DRILLS_SHOWN])
     records = _object(facts, "records")
@@ -106,7 +129,7 @@ def fleet() -> Fleet:
         records_waiting=records.get("waiting"),
         records_spooled=records.get("spooled"),
         pools=tuple(
-            _pool(slug, routes.get(slug), _object(_object(facts, "pools"), slug), reports, entries)
+            _pool(slug, routes.get(slug), _object(_object(facts, "pools"), slug), reports, holds, entries)
             for slug in slugs
         ),
         drill=drills[0] if drills else None,
@@ -119,6 +142,7 @@ def _pool(
     route: Mapping[str, Any] | None,
     seen: Mapping[str, Any],
     reports: Mapping[tuple[str, str], PoolReport],
+    holds: Mapping[tuple[str, str], HoldState],
     entries: Mapping[str, Any],
 ) -> PoolState:
     if route is None:
@@ -127,7 +151,11 @@ def _pool(
     wanted = {name: entry["graph_digest"] for name, entry in entries.items() if entry["pool"] == slug}
     replicas = tuple(
         _replica(
-            url, breakers[at] if at < len(breakers) else "", reports.get((slug, url.rstrip("/"))), wanted
+            url,
+            breakers[at] if at < len(breakers) else "",
+            reports.get((slug, url.rstrip("/"))),
+            holds.get((slug, url)),
+            wanted,
         )
         for at, url in enumerate(route["urls"])
     )
@@ -143,7 +171,9 @@ def _pool(
     )
 
 
-def _replica(url: str, breaker: str, report: PoolReport | None, wanted: Mapping[str, str]) -> ReplicaState:
+def _replica(
+    url: str, breaker: str, report: PoolReport | None, hold: HoldState | None, wanted: Mapping[str, str]
+) -> ReplicaState:
     attested = report.graphs if report is not None else {}
     return ReplicaState(
         url=url,
@@ -153,13 +183,14 @@ def _replica(url: str, breaker: str, report: PoolReport | None, wanted: Mapping[
         reported_at=report.reported_at if report is not None else None,
         graphs=len(attested),
         graphs_as_published=sum(attested.get(name) == digest for name, digest in wanted.items()),
+        hold=hold,
     )
 
 
 def _routes(document: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
     if document is None:
         return {}
-    return {route["prefix"]: route for route in [document["core"], *document["routes"]]}
+    return {route["prefix"]: route for route in [*document["routes"], document["core"]]}
 
 
 def _object(value: Mapping[str, Any], name: str) -> dict[str, Any]:

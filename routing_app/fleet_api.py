@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime  # noqa: TC003 - ninja reads annotations when the module is loaded
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ninja import Path, Router, Schema, Status
+from ninja import Field, Path, Router, Schema, Status
 
 from registry_app.auth import Requires
 from routing_app.fleet import fleet
 from routing_app.models import DrillReport
+from routing_app.services import breakers
 from routing_app.services.drills import DrillUnderWay, ask_for_drill
 
 if TYPE_CHECKING:
@@ -20,6 +21,26 @@ router = Router(tags=["fleet"])
 
 READ = Requires("read", "routing_app.view_pool")
 DRILL = Requires("routing:write", "routing_app.add_drillreport")
+HOLD = Requires("routing:write", "routing_app.add_breakerhold")
+
+
+class HoldIn(Schema):
+    """`state` none takes the hold off; then the rest is not looked at."""
+
+    pool: str
+    url: str
+    state: Literal["open", "closed", "none"]
+    minutes: Annotated[int, Field(ge=1, le=breakers.LONGEST_MINUTES)] = 60
+    reason: str = ""
+
+
+class HoldOut(Schema):
+    pool: str
+    url: str
+    state: str
+    reason: str
+    held_by: str
+    until: datetime
 
 
 class DrillOut(Schema):
@@ -48,6 +69,20 @@ def get_fleet(request: HttpRequest) -> dict[str, Any]:
         "pools": [{**asdict(pool), "state": pool.state} for pool in found.pools],
         "drill": _drill(found.drill) if found.drill else None,
     }
+
+
+@router.put(
+    "/breakers",
+    auth=HOLD,
+    response={200: HoldOut, 204: None},
+    summary="Hold a replica's breaker open or closed for a while, or let it go",
+)
+def put_breaker(request: HttpRequest, given: HoldIn) -> Any:
+    actor = request.auth  # type: ignore[attr-defined]
+    if given.state == "none":
+        breakers.release_breaker(actor=actor, pool=given.pool, url=given.url)
+        return Status(204, None)
+    return breakers.hold_breaker(actor=actor, **given.dict())
 
 
 @router.post(

@@ -1,4 +1,6 @@
-"""What is live now: the newest published routing document and the key ring, in memory, on disk, and followed.
+"""What is live now: the newest published routing document, the key ring and the holds over breakers.
+
+All of it is in memory, on disk, and followed.
 
 Used by the dispatcher and by ingest; imports no Django. The database may go away at any time: the last good
 state stays, and a copy on disk (hashes of keys only) lets a fresh process start without a database.
@@ -8,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
@@ -29,20 +33,36 @@ POLL_S = 1.0
 RECONNECT_S = 0.5
 ANSWER_S = 5.0
 FIRST_READ_S = 3.0
+_HOLDS = """
+    SELECT pool, url, state, extract(epoch FROM until)::float8 FROM routing_app_breakerhold WHERE until > now()
+    ORDER BY pool, url
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An operator's word over the breaker of one replica, until a moment (seconds since 1970)."""
+
+    pool: str
+    url: str
+    state: Literal["open", "closed"]
+    until: float
 
 
 class LiveState:
-    """Follows `routing_app_routingrevision` and `registry_app_apikey` by LISTEN, and by polling as a fallback."""
+    """Follows revisions, keys and holds by LISTEN, and by polling as a fallback."""
 
     def __init__(self, database_url: str, data_dir: Path) -> None:
         self.document: RoutingDocument | None = None
         self.keyring = KeyRing(())
+        self.holds: tuple[Hold, ...] = ()
         self.database_up = False
         #: When the database last confirmed what is held here; None: never, it came from disk.
         self.confirmed_at: datetime | None = None
         self._url = database_url
         self._folder = data_dir / "live"
         self._watchers: list[Callable[[RoutingDocument], None]] = []
+        self._hold_watchers: list[Callable[[tuple[Hold, ...]], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._read_once = asyncio.Event()
         self._on_disk: dict[str, bytes] = {}
@@ -52,6 +72,11 @@ class LiveState:
         self._watchers.append(watcher)
         if self.document is not None:
             watcher(self.document)
+
+    def on_holds(self, watcher: Callable[[tuple[Hold, ...]], None]) -> None:
+        """`watcher` is called with all holds whenever they changed, in the event loop."""
+        self._hold_watchers.append(watcher)
+        watcher(self.holds)
 
     async def start(self) -> None:
         """Load the copies on disk, then follow the database; waits shortly for the first read."""
@@ -97,6 +122,8 @@ class LiveState:
         ring = await load_keyring(connection)
         self.keyring = ring
         self._save("keys.json", ring.to_json())
+        cursor = await connection.execute(_HOLDS)
+        self._take_holds(tuple(Hold(*row) for row in await cursor.fetchall()))
         self.database_up = True
         self.confirmed_at = datetime.now(UTC)
         self._read_once.set()
@@ -124,9 +151,21 @@ class LiveState:
         for watcher in self._watchers:
             watcher(document)
 
+    def _take_holds(self, holds: tuple[Hold, ...]) -> None:
+        self._save("holds.json", json.dumps([asdict(hold) for hold in holds]).encode())
+        if holds == self.holds:
+            return
+        self.holds = holds
+        for watcher in self._hold_watchers:
+            watcher(holds)
+
     def _load_disk(self) -> None:
         with contextlib.suppress(OSError):
             self._take((self._folder / "routing.json").read_bytes())
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            self._take_holds(
+                tuple(Hold(**row) for row in json.loads((self._folder / "holds.json").read_bytes()))
+            )
         try:
             self.keyring = KeyRing.from_json((self._folder / "keys.json").read_bytes())
         except FileNotFoundError:

@@ -222,6 +222,29 @@ class ThreadBinding(models.Model):
         return f"thread {self.thread_id} in {self.pool or 'no pool yet'}"
 
 
+class BreakerHold(models.Model):
+    """An operator's word over the breaker of one replica, until a moment; dispatchers follow it as they follow keys."""
+
+    STATES = (
+        ("open", "open: it gets no call"),
+        ("closed", "closed: every call is tried"),
+    )
+
+    pool = models.CharField(max_length=31)
+    url = models.CharField(max_length=2_000)
+    state = models.CharField(max_length=6, choices=STATES)
+    reason = models.CharField(max_length=500)
+    held_by = models.CharField(max_length=200)
+    until = models.DateTimeField()
+
+    class Meta:
+        ordering = ("pool", "url")
+        constraints = (models.UniqueConstraint(fields=("pool", "url"), name="one_hold_per_replica"),)
+
+    def __str__(self) -> str:
+        return f"{self.pool} {self.url}: held {self.state}"
+
+
 class DrillReport(models.Model):
     """One blast-radius drill: asked for, under way, and what it found. Made by the button or the command."""
 

@@ -69,6 +69,7 @@ class Dispatcher:
     async def start(self) -> None:
         await self.recorder.start()
         self.live.on_document(self._take_document)
+        self.live.on_holds(self.pools.hold)
         await self.live.start()
         await self.directory.start()
         self.readiness.start(self.pools)

@@ -124,8 +124,10 @@ def _admitted(order: Order) -> Replica:
     elif not replica.breaker.admits():
         replica = None
     if replica is None:
+        held = any(known.breaker.held == "open" for known in pool.replicas)
         reason = next(
-            (known.breaker.reason for known in pool.replicas if known.breaker.reason), "unreachable"
+            (known.breaker.reason for known in pool.replicas if known.breaker.reason),
+            "an operator holds its breaker open" if held else "unreachable",
         )
         raise Problem(
             503,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
-_BREAKER = {"closed": 0, "half-open": 1, "open": 2}
+_BREAKER = {"closed": 0, "held closed": 0, "half-open": 1, "open": 2, "held open": 2}
 
 
 class Metrics:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from routing_app.dispatcher.asgi_types import Headers
+    from routing_app.live import Hold
 
 #: Calls that do not hold a run (state, cancel, get): their own lane, so that a flooded pool can be cancelled.
 CONTROL_CONCURRENCY, CONTROL_QUEUE = 32, 128
@@ -83,7 +84,7 @@ class Breaker:
     A pool's own 5xx does not count: it was reached and answered.
     """
 
-    __slots__ = ("cooldown", "failures", "opened", "probing", "reason", "refused", "retry_at")
+    __slots__ = ("cooldown", "failures", "hold", "opened", "probing", "reason", "refused", "retry_at")
 
     THRESHOLD = 5
     COOLDOWN_S, LONGEST_COOLDOWN_S = 1.0, 10.0
@@ -97,14 +98,24 @@ class Breaker:
         self.reason = ""
         #: The last failure was to get no connection: to ask again costs nothing and loses nothing.
         self.refused = False
+        #: An operator's word over it; the count of failures goes on below.
+        self.hold: Hold | None = None
 
     @property
-    def state(self) -> Literal["closed", "open", "half-open"]:
+    def held(self) -> Literal["", "open", "closed"]:
+        return self.hold.state if self.hold is not None and self.hold.until > time.time() else ""
+
+    @property
+    def state(self) -> Literal["closed", "open", "half-open", "held open", "held closed"]:
+        if held := self.held:
+            return "held open" if held == "open" else "held closed"
         if not self.opened:
             return "closed"
         return "half-open" if self.probing or time.monotonic() >= self.retry_at else "open"
 
     def admits(self) -> bool:
+        if held := self.held:
+            return held == "closed"
         return not self.opened or (not self.probing and time.monotonic() >= self.retry_at)
 
     def entered(self) -> None:
@@ -200,7 +211,9 @@ class Pool:
         found = [replica for replica in others if replica.breaker.admits()] or [
             replica
             for replica in others
-            if replica.breaker.refused and (replica.breaker.probing or avoid is not None)
+            if replica.breaker.refused
+            and (replica.breaker.probing or avoid is not None)
+            and not replica.breaker.held
         ]
         return min(found, key=_load, default=None)
 
@@ -245,6 +258,7 @@ class PoolSet:
 
     def __init__(self) -> None:
         self.pools: dict[str, Pool] = {}
+        self._holds: tuple[Hold, ...] = ()
         self._retired: set[asyncio.Task[None]] = set()
 
     def apply(self, specs: Sequence[PoolSpec]) -> None:
@@ -261,6 +275,15 @@ class PoolSet:
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
         self.pools = fresh
+        self.hold(self._holds)
+
+    def hold(self, holds: Sequence[Hold]) -> None:
+        """Put these over the breakers, and take all others off."""
+        self._holds = tuple(holds)
+        by_replica = {(hold.pool, hold.url): hold for hold in holds}
+        for pool in self.pools.values():
+            for replica in pool.replicas:
+                replica.breaker.hold = by_replica.get((pool.slug, replica.url))
 
     async def _retire(self, pool: Pool) -> None:
         while pool.runs.active or pool.control.active:  # noqa: ASYNC110 - rare, and nobody waits for it

@@ -48,6 +48,17 @@ async def key_row(url: str, raw: str, *scopes: str) -> None:
     )
 
 
+async def hold_row(url: str, pool: str, replica: str, state: str) -> None:
+    await execute(
+        url,
+        "INSERT INTO routing_app_breakerhold (pool, url, state, reason, held_by, until) "
+        "VALUES (%s, %s, %s, 'test', 'test', now() + interval '1 hour')",
+        pool,
+        replica,
+        state,
+    )
+
+
 class Wire:
     """Forwards one unix socket to another until it is cut: to the dispatcher, the database is then away."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.dispatcher.conftest import KEY, PROBES, document, graph, route, site, until
-from tests.dispatcher.database import execute, key_row, publish_row, wired
+from tests.dispatcher.database import execute, hold_row, key_row, publish_row, wired
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,6 +69,46 @@ async def test_records_reach_the_table(database_url: str, data_dir: Path) -> Non
         "SELECT status, pool, run_id <> '', ended_at >= received_at FROM routing_app_dispatchrecord",
     )
     assert sorted(rows) == [(200, "EMAIL", True, True)] * 6 + [(404, "", False, True)]
+
+
+async def test_a_held_breaker_is_followed_and_outlives_the_database(
+    wire: tuple[Wire, str], database_url: str, data_dir: Path
+) -> None:
+    cable, url = wire
+    async with site(data_dir, url) as front:
+        await key_row(database_url, KEY, "*")
+        await until(lambda: len(front.dispatcher.live.keyring) == 1)
+        [replica] = front.dispatcher.pools.pools["EMAIL"].replicas
+        await hold_row(database_url, "EMAIL", replica.url, "open")
+        await until(lambda: replica.breaker.held == "open")
+        refused = await front.http.post("/runs/wait", json=EMAIL)
+        assert (refused.status_code, refused.json()["code"]) == (503, "BREAKER_OPEN")
+        assert "an operator holds its breaker open" in refused.json()["detail"]
+        assert (await front.http.get("/ok")).json()["pools"]["EMAIL"]["breakers"] == ["held open"]
+        assert (
+            await front.http.post("/runs/wait", json=EMAIL | {"assistant_id": PROBES["CORE"]})
+        ).status_code == 200
+
+        await execute(database_url, "UPDATE routing_app_breakerhold SET state = 'closed'")
+        await until(lambda: replica.breaker.held == "closed")
+        for _ in range(replica.breaker.THRESHOLD):
+            replica.breaker.failed("planted")
+        assert (await front.http.post("/runs/wait", json=EMAIL)).status_code == 200
+        await execute(database_url, "UPDATE routing_app_breakerhold SET state = 'open'")
+        await until(lambda: replica.breaker.held == "open")
+        await cable.cut()
+        await until(lambda: not front.dispatcher.live.database_up)
+        front.publish(version=9)
+        assert front.dispatcher.pools.pools["EMAIL"].replicas[0].breaker.held == "open"
+        from routing_app.live import LiveState
+
+        again = LiveState("", data_dir)
+        await again.start()
+        assert [hold.url for hold in again.holds] == [replica.url]
+        await cable.join()
+        await execute(database_url, "UPDATE routing_app_breakerhold SET until = now() - interval '1 second'")
+        await until(lambda: not front.dispatcher.live.holds)
+        assert (await front.http.post("/runs/wait", json=EMAIL)).status_code == 200
 
 
 async def test_stateless_runs_go_on_without_the_database(

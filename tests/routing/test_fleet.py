@@ -12,8 +12,9 @@ import pytest
 from django.conf import settings
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from registry_app.models import AuditEntry
 from registry_app.services import record_pool_report
-from routing_app.models import DrillReport
+from routing_app.models import BreakerHold, DrillReport
 from routing_app.services import drills
 from tests.routing.conftest import ACTOR, URLS
 
@@ -104,6 +105,62 @@ def test_an_open_breaker_leads_the_page_and_the_api(
     assert answer["dispatcher"]["answers"] is True
     [replica] = next(pool["replicas"] for pool in answer["pools"] if pool["slug"] == "DISCOVERY")
     assert (replica["url"], replica["breaker"]) == (URLS["DISCOVERY"], "open")
+
+
+def test_an_operator_holds_a_breaker_and_lets_it_go(
+    member: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = member("operator")
+    operator.handler.enforce_csrf_checks = False
+    path = f"/fleet/breakers/EMAIL?url={URLS['EMAIL']}"
+    with dispatcher(monkeypatch, seen()):
+        refused = operator.post(path, {"state": "ajar", "minutes": "60", "reason": ""})
+        assert refused.status_code == 422
+        assert "ajar is not one of" in refused.content.decode()
+        assert operator.get(f"/fleet/breakers/EMAIL?url={URLS['CORE']}").status_code == 404
+        given = {"state": "open", "minutes": "60", "reason": "bad <release>"}
+        assert operator.post(path, given)["Location"] == "/fleet/"
+    with dispatcher(monkeypatch, seen(EMAIL=["held open"])):
+        text = operator.get("/fleet/").content.decode()
+    assert "EMAIL does not take every call." in text
+    assert "held open" in text
+    assert "bad &lt;release&gt;" in text
+    entry = AuditEntry.objects.get(model="routing_app_breakerhold")
+    assert (entry.actor, entry.action, entry.reason) == ("user:a-operator", "insert", "bad <release>")
+    for _ in range(2):
+        answer = operator.post("/fleet/breakers/EMAIL/release", {"url": URLS["EMAIL"]})
+        assert answer.status_code == 303
+    assert not BreakerHold.objects.exists()
+
+
+def test_breakers_over_the_api_name_what_is_wrong(keyed: Callable[..., Client]) -> None:
+    client, kind = keyed("routing:write", "read"), "application/json"
+    given: dict[str, Any] = {
+        "pool": "EMAIL",
+        "url": URLS["EMAIL"],
+        "state": "open",
+        "reason": "drill",
+        "minutes": 5,
+    }
+    for name, bad in (
+        ("pool", "NONE"),
+        ("url", "http://elsewhere"),
+        ("state", "ajar"),
+        ("minutes", 0),
+        ("reason", " "),
+    ):
+        answer = client.put("/api/fleet/breakers", {**given, name: bad}, content_type=kind)
+        assert answer.status_code == 422, name
+        assert name in answer.content.decode()
+    assert client.put("/api/fleet/breakers", given, content_type=kind).json()["state"] == "open"
+    again = client.put("/api/fleet/breakers", {**given, "state": "closed"}, content_type=kind)
+    assert (again.json()["state"], BreakerHold.objects.count()) == ("closed", 1)
+    pools = client.get("/api/fleet").json()["pools"]
+    [hold] = [replica["hold"] for pool in pools for replica in pool["replicas"] if replica["hold"]]
+    assert (hold["state"], hold["reason"]) == ("closed", "drill")
+    assert keyed("read").put("/api/fleet/breakers", given, content_type=kind).status_code == 403
+    assert client.put("/api/fleet/breakers", {**given, "state": "none"}, content_type=kind).status_code == 204
+    assert not BreakerHold.objects.exists()
 
 
 @pytest.mark.parametrize("body", [None, [], {"ok": True}, {"pools": {"EMAIL": "?"}, "records": 3}])
