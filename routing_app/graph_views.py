@@ -6,17 +6,22 @@ import json
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from fleet.sdk import LangGraphError, run_graph_with_meta
 from registry_app.models import AuditEntry, GraphRecord
-from routing_app.selectors import drift_by_subject, live_revision
+from routing_app.run_form import RunForm
+from routing_app.selectors import drift_by_subject, live_revision, routing_history
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PAGE = 100
+RUN = "routing_app.add_dispatchrecord"
+RUN_TIMEOUT_S = 60.0
 
 
 @login_required
@@ -36,21 +41,39 @@ def graph_list(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @permission_required("registry_app.view_graphrecord", raise_exception=True)
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def graph_detail(request: HttpRequest, assistant_id: str) -> HttpResponse:
+    """What a graph is, where it ran and how that went; POST runs it through the dispatcher and opens the action."""
     record = GraphRecord.objects.filter(pk=assistant_id).first()
     if record is None:
         raise Http404(f"There is no graph {assistant_id}.")
+    form, error, status = RunForm(record.input_schema), "", 200
+    if request.method == "POST":
+        if not request.user.has_perm(RUN):
+            raise PermissionDenied(f"Running a graph needs the permission {RUN}.")
+        form, status = RunForm(record.input_schema, request.POST), 422
+        if form.is_valid():
+            try:
+                result = run_graph_with_meta(record.pk, form.input(), timeout=RUN_TIMEOUT_S)
+            except LangGraphError as failure:
+                error, status = str(failure), 422 if failure.status == 422 else 502
+            else:
+                return HttpResponseRedirect(f"/traces/{result.langsmith_run_id}/", status=303)
     examples = record.input_schema.get("examples", [])
     call = {"assistant_id": record.pk, "input": examples[0] if examples else {}}
     context = {
         "record": record,
+        "form": form,
+        "error": error,
+        "may_run": request.user.has_perm(RUN),
+        "needs": RUN,
+        "history": routing_history(record.pk),
         "drift": drift_by_subject().get(record.pk, []),
         "schema": json.dumps(record.input_schema, indent=2, ensure_ascii=False),
         "call": json.dumps(call, indent=2, ensure_ascii=False),
         "audit": AuditEntry.objects.filter(model="registry_app_graphrecord", object_id=record.pk)[:20],
     }
-    return render(request, "registry/graph.html", context)
+    return render(request, "registry/graph.html", context, status=status)
 
 
 @login_required

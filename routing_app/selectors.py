@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
 
 from contract.route_for import route_for
@@ -20,9 +21,19 @@ from routing_app.services.publish import live_revision, pending_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-__all__ = ["MovedCalls", "current_drift", "drift_by_subject", "live_revision", "preview_calls", "revision"]
+__all__ = [
+    "MovedCalls",
+    "current_drift",
+    "drift_by_subject",
+    "live_revision",
+    "preview_calls",
+    "revision",
+    "routing_history",
+]
 
+HISTORY = 500
 PREVIEW_WINDOW = timedelta(hours=24)
 
 
@@ -39,6 +50,35 @@ class MovedCalls:
 def revision(version: int | None) -> RoutingRevision | None:
     """One revision, the live one for None."""
     return live_revision() if version is None else RoutingRevision.objects.filter(version=version).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The revision that brought a graph to a pool; "" when it took the graph out."""
+
+    version: int
+    pool: str
+    published_at: datetime
+    author_name: str
+    reason: str
+
+
+def routing_history(assistant_id: str) -> list[Move]:
+    """When a graph moved from pool to pool, newest first, over the last `HISTORY` revisions; one query."""
+    rows = (
+        RoutingRevision.objects.order_by("-version")
+        .annotate(
+            pool=KeyTextTransform("pool", KeyTransform(assistant_id, KeyTransform("graphs", "document")))
+        )
+        .values_list("version", "pool", "published_at", "author_name", "reason")[:HISTORY]
+    )
+    moves: list[Move] = []
+    before = ""
+    for version, pool, *facts in reversed(rows):
+        if (pool or "") != before:
+            before = pool or ""
+            moves.append(Move(version, before, *facts))
+    return moves[::-1]
 
 
 def preview_calls(

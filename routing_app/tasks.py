@@ -1,4 +1,4 @@
-"""Jobs of routing: the drill, as a process of its own so that it shares no event loop with other jobs."""
+"""Jobs of routing: pools are asked what they have loaded; a drill runs as a process of its own, beside other jobs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from procrastinate.contrib.django import app
 
+from routing_app.probes import probe_pools
 from routing_app.services import drills
 
 #: A drill takes about a minute.
 LONGEST_S = 300.0
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="routing.probe", queue="default", queueing_lock="routing.probe", pass_context=False)
+def ask_pools(timestamp: int) -> None:
+    """So that Fleet and the drift checks know the pools before anyone asks."""
+    probe_pools()
 
 
 @app.task(name=drills.TASK, queue=drills.QUEUE)

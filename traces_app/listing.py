@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -34,15 +35,14 @@ SELECT seen_at, trace_id FROM (
 _BOUND = " AND (h.seen_at, h.trace_id) {sign} (%s, %s)"
 _STRIP = """
 WITH newest AS MATERIALIZED ({newest})
-SELECT floor(extract(epoch FROM seen_at - %s) / %s)::int, width_bucket(seconds, %s), status, count(*) FROM newest
+SELECT floor(extract(epoch FROM seen_at - %s) / %s)::int, width_bucket(seconds, %s), status, count(*), sum(cost)
+FROM newest
 GROUP BY 1, 2, 3
 """
 _QUANTILES = """
 SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY seconds) FROM ({newest}) newest
 """
-_STRIP_COLUMNS = (
-    "h.seen_at, h.trace_id, h.status, extract(epoch FROM h.ended_at - h.started_at)::float8 AS seconds"
-)
+_STRIP_COLUMNS = "h.seen_at, h.trace_id, h.status, h.cost, extract(epoch FROM h.ended_at - h.started_at)::float8 AS seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,17 @@ class Strip:
     cut: bool
 
     @property
+    def width(self) -> timedelta:
+        """How long one column is."""
+        return (self.until - self.since) / len(self.columns)
+
+    @property
     def actions(self) -> int:
         return sum(column.actions for column in self.columns)
+
+    @property
+    def cost(self) -> Decimal:
+        return sum((column.cost for column in self.columns), Decimal(0))
 
     @property
     def failed(self) -> int:
@@ -73,6 +82,8 @@ class Column:
     failed: int
     #: Ended actions by row of latency, the fastest first; one more entry than `LATENCY_ENDS`.
     by_latency: tuple[int, ...]
+    #: US dollars.
+    cost: Decimal = Decimal(0)
 
 
 def neighbours(ids: Sequence[str], q: str = "") -> tuple[str | None, str | None]:
@@ -139,23 +150,25 @@ def strip(q: str = "", *, now: datetime | None = None) -> Strip:
     )
 
 
-def _total(counted: Sequence[tuple[int, int | None, int, int]]) -> int:
+def _total(counted: Sequence[tuple[int, int | None, int, int, Decimal]]) -> int:
     return sum(row[3] for row in counted)
 
 
 def _columns(
-    counted: Sequence[tuple[int, int | None, int, int]], since: datetime, width: float
+    counted: Sequence[tuple[int, int | None, int, int, Decimal]], since: datetime, width: float
 ) -> tuple[Column, ...]:
     actions = [0] * STRIP_BUCKETS
     failed = [0] * STRIP_BUCKETS
     latency = [[0] * (len(LATENCY_ENDS) + 1) for _ in range(STRIP_BUCKETS)]
-    for at, row, status, count in counted:
+    cost = [Decimal(0)] * STRIP_BUCKETS
+    for at, row, status, count, spent in counted:
         place = min(max(at, 0), STRIP_BUCKETS - 1)
         actions[place] += count
+        cost[place] += spent
         failed[place] += count if status == 2 else 0
         if row is not None:
             latency[place][min(max(row - 1, 0), len(LATENCY_ENDS))] += count
     return tuple(
-        Column(since + timedelta(seconds=width * at), actions[at], failed[at], tuple(latency[at]))
+        Column(since + timedelta(seconds=width * at), actions[at], failed[at], tuple(latency[at]), cost[at])
         for at in range(STRIP_BUCKETS)
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from traces_app import views, views_list, views_replay
+from traces_app import views, views_compare, views_list, views_replay
 
 app_name = "traces"
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("newer", views_list.newer, name="newer"),
     path("suggestions", views_list.suggestions, name="suggestions"),
     path("<str:any_id>/", views.trace, name="trace"),
+    path("<str:any_id>/compare", views_compare.compare, name="compare"),
     path("<str:any_id>/runs/<uuid:run_id>", views.run, name="run"),
     path("<str:any_id>/runs/<uuid:run_id>/feedback", views.record, name="record"),
     path("<str:any_id>/runs/<uuid:run_id>/attachments/<path:name>", views.attachment, name="attachment"),

@@ -286,13 +286,13 @@ def _fold(request: HttpRequest, query: str) -> Fold:
     return Fold(
         opened=frozenset(request.GET.getlist("open")[:200]),
         closed=frozenset(request.GET.getlist("closed")[:200]),
-        first=_number(request, "from"),
-        level=min(_number(request, "level"), 99),
+        first=asked_number(request, "from"),
+        level=min(asked_number(request, "level"), 99),
         find=request.GET.get("find", "").strip()[:200],
         query=query,
     )
 
 
-def _number(request: HttpRequest, name: str) -> int:
+def asked_number(request: HttpRequest, name: str) -> int:
     given = request.GET.get(name, "0")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 8 else 0

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
+from feedback_app.selectors import score_rollup
 from platform_site.lib.htmx import render_page, wants_fragment
-from platform_site.lib.show import shown_duration
+from platform_site.lib.show import shown_cost, shown_duration
 from traces_app import listing, selectors
 from traces_app.charts import strips
 from traces_app.charts.lists import duration_bar
 from traces_app.filters import FilterError
 from traces_app.pages import suggest
-from traces_app.views import may_read
+from traces_app.views import asked_number, may_read
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.utils.safestring import SafeString
 
+    from feedback_app.selectors import ScoreRow
+
 MAX_FILTER = 2_000
+#: Rows of a page; `?limit=` asks for fewer or more.
+ROWS = 50
+SCORES_SINCE = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ def action_list(request: HttpRequest) -> HttpResponse:
     cursor = request.GET.get("cursor", "")[:200]
     page, error = None, None
     try:
-        page = selectors.list_actions(q=query, cursor=cursor)
+        page = selectors.list_actions(q=query, cursor=cursor, limit=asked_number(request, "limit") or ROWS)
     except ValueError as failure:
         error = str(failure)
     top = page.rows[0] if page and page.rows and not cursor else None
@@ -92,25 +101,47 @@ def strip_page(request: HttpRequest) -> HttpResponse:
         context: dict[str, Any] = {"error": str(failure), "q": query}
         return render_page(request, "traces/strips.html", context, partial="drawn", status=422)
     middle, slow, slowest = (shown_duration(seconds) for seconds in found.quantiles)
+    hrefs = [list_href(suggest.within(query, one.start, found.width)) for one in found.columns]
+    links = [escape(href) for href in hrefs]
     context = {
         "q": query,
         "strip": found,
+        "rows": [*zip(found.columns, hrefs, strict=True)][::-1],
         "share": found.failed / found.actions if found.actions else None,
         "quantiles": (("p50", middle), ("p95", slow), ("p99", slowest)) if middle else (),
         "volume": strips.volume(
             [(one.actions, one.failed) for one in found.columns],
+            links,
             f"Actions over 24 hours: {found.actions}, of them {found.failed} failed",
         ),
         "latency": strips.latency(
             [one.by_latency for one in found.columns],
+            links,
             f"Durations over 24 hours: half within {middle}, 99 % within {slowest}",
         ),
+        "cost": strips.volume(
+            [(float(one.cost), 0) for one in found.columns],
+            links,
+            f"Cost over 24 hours: {shown_cost(found.cost)}",
+        )
+        if request.GET.get("cost")
+        else None,
+        "scores": _scores(query) if request.GET.get("cost") else (),
         "ticks": (*(column.start for column in found.columns[::18]), found.until),
         "latency_heads": latency_heads(),
         "list_href": list_href(query),
         "table_href": "/traces/strips?" + urlencode({"q": query}),
     }
     return render_page(request, "traces/strips.html", context, partial="drawn")
+
+
+def _scores(query: str) -> list[ScoreRow]:
+    """What became of the runs of the one graph that the filter names."""
+    name, _, graph = query.partition(":")
+    if name != "assistant":
+        return []
+    rows = score_rollup(by="assistant_id", since=timezone.now() - SCORES_SINCE)
+    return [row for row in rows if row.group == graph]
 
 
 def latency_heads() -> tuple[str, ...]:

@@ -30,6 +30,15 @@ def shown_duration(seconds: float | timedelta | None) -> str:
     return f"{value:.0f} s"
 
 
+def shown_change(seconds: float | None) -> str:
+    """`+2.80 s`, `−14 ms`, `±0`; unknown is empty."""
+    if seconds is None:
+        return ""
+    if abs(seconds) < 0.001:
+        return "±0"
+    return ("+" if seconds > 0 else "−") + shown_duration(abs(seconds))
+
+
 def shown_cost(amount: Decimal | float | None) -> str:
     """Dollars with four decimals; a real zero is `$0`, unknown is empty, dust is `<$0.0001`."""
     if amount is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 register = template.Library()
 
 register.filter("duration", show.shown_duration)
+register.filter("change", show.shown_change)
 register.filter("cost", show.shown_cost)
 register.filter("count", show.shown_count)
 register.filter("percent", show.shown_percent)

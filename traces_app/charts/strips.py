@@ -15,25 +15,28 @@ HEIGHT = 44
 HEAT_STEPS = 5
 
 
-def volume(columns: Sequence[tuple[int, int]], label: str) -> SafeString:
-    """(all, failed) of each column, as bars on one base line. `label` holds numbers and fixed words only."""
+def volume(columns: Sequence[tuple[float, int]], hrefs: Sequence[str], label: str) -> SafeString:
+    """(all, failed) of each column, as bars on one base line, over a link to its rows.
+
+    `label` holds numbers and fixed words only; `hrefs` are escaped by whoever made them.
+    """
     tallest = max((count for count, _ in columns), default=0) or 1
     width = 100 / max(len(columns), 1)
-    bars = []
+    drawn = []
     for at, (count, failed) in enumerate(columns):
-        if count:
-            bars.append(_rect("", at * width, width, max(count / tallest, 0.06)))
-        if failed:
-            bars.append(_rect("is-bad", at * width, width, max(failed / tallest, 0.06)))
-    return _svg("".join(bars), label)
+        bars = _rect("", at * width, width, max(count / tallest, 0.06)) if count else ""
+        bars += _rect("is-bad", at * width, width, max(failed / tallest, 0.06)) if failed else ""
+        drawn.append(bars)
+    return _svg(drawn, hrefs, label)
 
 
-def latency(columns: Sequence[Sequence[int]], label: str) -> SafeString:
+def latency(columns: Sequence[Sequence[int]], hrefs: Sequence[str], label: str) -> SafeString:
     """Counts by row of latency for each column, the slowest row on top; darker is more."""
     most = max((count for column in columns for count in column), default=0) or 1
     width = 100 / max(len(columns), 1)
-    cells = []
+    drawn = []
     for at, column in enumerate(columns):
+        cells = []
         height = HEIGHT / max(len(column), 1)
         for row, count in enumerate(column):
             if count:
@@ -42,7 +45,8 @@ def latency(columns: Sequence[Sequence[int]], label: str) -> SafeString:
                 cells.append(
                     f'<rect class="heat-{heat}" x="{at * width:.2f}%" y="{top:.1f}" width="{width * 0.86:.2f}%" height="{height - 1:.1f}"/>'
                 )
-    return _svg("".join(cells), label)
+        drawn.append("".join(cells))
+    return _svg(drawn, hrefs, label)
 
 
 def _rect(name: str, x: float, width: float, share: float) -> str:
@@ -50,7 +54,15 @@ def _rect(name: str, x: float, width: float, share: float) -> str:
     return f'<rect class="{name}" x="{x:.2f}%" y="{HEIGHT - tall:.1f}" width="{width * 0.82:.2f}%" height="{tall:.1f}"/>'
 
 
-def _svg(inside: str, label: str) -> SafeString:
+def _svg(drawn: Sequence[str], hrefs: Sequence[str], label: str) -> SafeString:
+    """The columns' links are for the pointer alone: the table beside the strip holds them for everyone."""
+    width = 100 / max(len(drawn), 1)
+    inside = "".join(
+        f'<a href="{href}" tabindex="-1"><rect class="is-hit" x="{at * width:.2f}%" width="{width:.2f}%" height="{HEIGHT}"/>'
+        f"{bars}</a>"
+        for at, (bars, href) in enumerate(zip(drawn, hrefs, strict=True))
+    )
     return mark_safe(  # noqa: S308
-        f'<svg class="c-chart" width="100%" height="{HEIGHT}" role="img" aria-label="{label}">{inside}</svg>'
+        f'<p class="u-visually-hidden">{label}</p><svg class="c-chart" width="100%" height="{HEIGHT}" aria-hidden="true" '
+        f'focusable="false" data-brush>{inside}</svg>'
     )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from traces_app.charts import waterfall
+from django.utils.html import escape
+
+from traces_app.charts import minimap, waterfall
 from traces_app.charts.scale import Scale
 from traces_app.pages.window import Fold, Window, window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from django.utils.safestring import SafeString
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 KIND_WORDS = {"pool": "pool root", "llm": "LLM"}
 MAX_INDENT = 12
+#: Trees with more rows than this have a map of their time above them.
+MAPPED = 200
 #: Levels offered by number; the keys 1 to 9 reach them too.
 MAX_LEVEL = 5
 TONES = {"error": "bad", "warning": "warn", "info": "info"}
@@ -81,6 +86,21 @@ class TreeTable:
     #: (label, address, whether it is the one shown) of each way to fold the whole tree.
     levels: tuple[tuple[str, str, bool], ...]
     fold: Fold
+    #: Only over a large tree: the map of its time, and its numbers by tenths.
+    map: SafeString | None = None
+    map_rows: tuple[MapRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MapRow:
+    """A tenth of the action's time: how long after its start, and the most steps at work at once."""
+
+    after: float
+    working: int
+    llm: int
+    failed: int
+    longest: Node | None
+    href: str
 
 
 def tree_table(
@@ -96,6 +116,8 @@ def tree_table(
     focus = (
         selected if any(node.id == selected for node in cut.nodes) else cut.nodes[0].id if cut.nodes else ""
     )
+    places_of_time = minimap.columns(tree.nodes, scale, moment) if len(tree.nodes) > MAPPED else []
+    hrefs = [step_href(one.longest, base, fold.query) if one.longest else "" for one in places_of_time]
     rows = tuple(
         Row(
             node=node,
@@ -131,7 +153,35 @@ def tree_table(
         live=tree.state == "running",
         levels=_levels(tree, fold),
         fold=fold,
+        map=minimap.drawn(places_of_time, cut.nodes, scale, moment, [escape(href) for href in hrefs])
+        if places_of_time
+        else None,
+        map_rows=_map_rows(places_of_time, hrefs, scale.seconds),
     )
+
+
+def _map_rows(found: Sequence[minimap.Column], hrefs: Sequence[str], seconds: float) -> tuple[MapRow, ...]:
+    step = minimap.COLUMNS // 10
+    rows = []
+    for first in range(0, len(found), step):
+        part = found[first : first + step]
+        began = [(one.longest, href) for one, href in zip(part, hrefs[first:], strict=False) if one.longest]
+        longest, href = max(began, key=lambda pair: _took(pair[0]), default=(None, ""))
+        rows.append(
+            MapRow(
+                seconds * first / minimap.COLUMNS,
+                max(one.working for one in part),
+                max(one.llm for one in part),
+                max(one.failed for one in part),
+                longest,
+                href,
+            )
+        )
+    return tuple(rows)
+
+
+def _took(node: Node) -> float:
+    return (node.end - node.start).total_seconds() if node.start and node.end else math.inf
 
 
 def step_href(node: Node, base: str, query: str = "") -> str:

@@ -55,11 +55,11 @@ def _state_text(tree: StitchedTree) -> str:
     absent = sum(one.count for one in tree.missing)
     unit = "span" if spans + absent == 1 else "spans"
     if tree.state == "complete":
-        return f"complete, {spans} of {spans} {unit}"
+        return f"complete, {spans:,} of {spans:,} {unit}"
     if tree.state == "partial":
         sources = ", ".join(dict.fromkeys(one.source for one in tree.missing))
         return f"partial, {absent} missing from {sources}"
-    return f"{tree.state}, {spans} {unit} so far"
+    return f"{tree.state}, {spans:,} {unit} so far"
 
 
 def overhead(nodes: tuple[Node, ...]) -> timedelta | None:

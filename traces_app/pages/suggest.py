@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from registry_app.models import ApiKey, GraphRecord
@@ -73,6 +75,16 @@ def chips(query: str, live: bool = True) -> tuple[Chip, ...]:
         href = "/traces/" + ("?" + urlencode(pairs) if pairs else "")
         found.append(Chip(name + colon, value, href) if colon else Chip("", text, href))
     return tuple(found)
+
+
+def within(query: str, start: datetime, width: timedelta) -> str:
+    """The filter cut to a stretch of time instead of whatever time it was cut to."""
+    rest = " ".join(word for word in query.split(" ") if not re.match(r"(since|until):", word))
+    cut = " ".join(
+        f"{name}:{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for name, moment in (("since", start), ("until", start + width))
+    )
+    return f"{rest} {cut}".strip()
 
 
 def complete(query: str, typed: str) -> tuple[Suggestion, ...]:

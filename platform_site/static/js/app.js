@@ -85,6 +85,29 @@
     return true;
   };
 
+  // A stretch of a strip is chosen by drawing over its columns; a click takes one of them.
+  let drawn = null;
+  const column = (e) => e.target.closest?.("[data-brush] a");
+  document.addEventListener("dragstart", (e) => { if (column(e)) e.preventDefault(); });
+  document.addEventListener("pointerdown", (e) => { drawn = column(e); });
+  document.addEventListener("pointerup", (e) => {
+    const end = column(e);
+    if (!drawn || !end || drawn === end || drawn.parentNode !== end.parentNode) return;
+    const pair = drawn.compareDocumentPosition(end) & Node.DOCUMENT_POSITION_FOLLOWING ? [drawn, end] : [end, drawn];
+    const [first, last] = pair.map((a) => new URL(a.getAttribute("href"), location.href));
+    first.searchParams.set("q", first.searchParams.get("q").replace(/until:\S+/, last.searchParams.get("q").match(/until:\S+/)[0]));
+    location.href = first;
+  });
+
+  // What takes more than a second says so on its button.
+  document.addEventListener("submit", (e) => {
+    const button = e.submitter;
+    if (!button?.dataset.busy) return;
+    button.textContent = button.dataset.busy;
+    button.setAttribute("aria-disabled", "true");
+    say(button.dataset.busy);
+  });
+
   // Lists: j and k walk, Enter opens.
   const listStep = (by) => {
     const links = $$("[data-rows] a[data-open]");
@@ -171,4 +194,5 @@
   document.addEventListener("htmx:afterSettle", (e) => local(e.target));
   document.addEventListener("htmx:sendError", () => { const a = $("#alerts"); if (a) a.textContent = "No answer from the server. What you see is the last state received."; });
   local(document);
+  $(".l-bar__nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 })();

@@ -1,0 +1,91 @@
+"""The map over a large tree: how many steps were at work along its time, and where the shown rows lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.safestring import mark_safe
+
+from traces_app.charts.scale import GUTTER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from django.utils.safestring import SafeString
+
+    from traces_app.charts.scale import Scale
+    from traces_app.tree import Node
+
+COLUMNS, HEIGHT = 120, 40
+
+
+@dataclass(slots=True)
+class Column:
+    """One stretch of the action's time: leaves at work in it, those that are LLM calls, those that failed."""
+
+    working: int = 0
+    llm: int = 0
+    failed: int = 0
+    #: The leaf that took longest of those that began here.
+    longest: Node | None = None
+
+
+def columns(nodes: Sequence[Node], scale: Scale, now: datetime) -> list[Column]:
+    """Leaves by the stretches they were at work in; a step shorter than one stretch counts in one."""
+    found = [Column() for _ in range(COLUMNS)]
+    spent: dict[int, float] = {}
+    for node in nodes:
+        if node.start is None or node.child_count:
+            continue
+        first, last = _place(node.start, scale, node.shift_ms), _place(node.end or now, scale, node.shift_ms)
+        for column in found[first : last + 1]:
+            column.working += 1
+            column.llm += node.kind == "llm"
+            column.failed += node.status == "error"
+        took = ((node.end or now) - node.start).total_seconds()
+        if took >= spent.get(first, 0.0):
+            spent[first], found[first].longest = took, node
+    return found
+
+
+def drawn(
+    found: Sequence[Column], shown: Sequence[Node], scale: Scale, now: datetime, hrefs: Sequence[str]
+) -> SafeString:
+    """Bars over the whole action; the stretch of the rows below is marked. `hrefs` are escaped by whoever made them."""
+    most = max((column.working for column in found), default=0) or 1
+    width = (100 - GUTTER) / COLUMNS
+    parts = [_marked(shown, scale, now)]
+    for at, (column, href) in enumerate(zip(found, hrefs, strict=True)):
+        if not column.working:
+            continue
+        x = at * width
+        bar = _rect("", x, width, column.working / most)
+        bar += _rect("is-llm", x, width, column.llm / most) if column.llm else ""
+        bar += _rect("is-bad", x, width, max(column.failed / most, 0.1)) if column.failed else ""
+        parts.append(f'<a href="{href}" tabindex="-1">{bar}</a>' if href else bar)
+    return mark_safe(  # noqa: S308
+        f'<svg class="c-chart c-minimap" width="100%" height="{HEIGHT}" aria-hidden="true" focusable="false">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _place(moment: datetime, scale: Scale, shift_ms: float) -> int:
+    part = ((moment - scale.start).total_seconds() + shift_ms / 1000) / scale.seconds
+    return min(max(int(part * COLUMNS), 0), COLUMNS - 1)
+
+
+def _marked(shown: Sequence[Node], scale: Scale, now: datetime) -> str:
+    leaves = [node for node in shown if node.start is not None and not node.child_count]
+    if not leaves:
+        return ""
+    left = min(scale.at(node.start, node.shift_ms) for node in leaves if node.start)
+    right = max(scale.at(node.end or now, node.shift_ms) for node in leaves)
+    return f'<rect class="is-shown" x="{left:.2f}%" y="0" width="{max(right - left, 0.35):.2f}%" height="{HEIGHT}"/>'
+
+
+def _rect(name: str, x: float, width: float, share: float) -> str:
+    tall = share * HEIGHT
+    kind = f' class="{name}"' if name else ""
+    return f'<rect{kind} x="{x:.2f}%" y="{HEIGHT - tall:.1f}" width="{width:.2f}%" height="{tall:.1f}"/>'
