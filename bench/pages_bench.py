@@ -1,6 +1,10 @@
 """Server time of the list, a panel, home and a trace of 2,000 spans, in milliseconds. One line of JSON.
 
-    .venv/bin/python bench/pages_bench.py
+    .venv/bin/python bench/pages_bench.py [--peers]
+
+Then the same pages in Chromium, where it is installed: when the document is interactive, and when three steps of the
+large trace can be read. With `--peers` (or PEERS=1) Phoenix shows a trace of 2,000 spans in the same browser, beside
+ours in turn; it is installed once, in an environment of its own.
 
 Heads and dispatch records are made in bulk: 100,000 actions of ten spans stand for a store of a million. Runs on a
 database of its own, made and dropped on the server of `DATABASE_URL` or the checkout's embedded one.
@@ -8,19 +12,40 @@ database of its own, made and dropped on the server of `DATABASE_URL` or the che
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import socket
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+VISITS = 5
+TRACE_ID = bytes(range(1, 17))
+STEPS = ["step 1", "step 2", "step 3"]
+#: Milliseconds since the visit began at which the page holds all of the words.
+READABLE = """(words) => { const text = document.body?.textContent ?? "";
+    return words.every((word) => text.includes(word)) ? performance.now() : 0; }"""
+FIGURES = """() => { const [visit] = performance.getEntriesByType("navigation");
+    const all = [visit, ...performance.getEntriesByType("resource")];
+    return { interactive: visit.domContentLoadedEventEnd, requests: all.length,
+        kB: all.reduce((sum, one) => sum + one.encodedBodySize, 0) / 1000 }; }"""
 ACTIONS, CALLS, SPANS, ROUNDS = 100_000, 20_000, 2_000, 20
 HEADS = """
 INSERT INTO traces_app_tracehead SELECT (jsonb_populate_record(h, jsonb_build_object(
@@ -89,6 +114,142 @@ def measure(trace: str) -> dict[str, dict[str, float]]:
     return found
 
 
+def in_browser(trace: str, *, with_peers: bool) -> dict[str, object]:
+    """Medians over `VISITS` cold visits, each in a fresh context of one Chromium; ours and the peer's in turn."""
+    from django.conf import settings
+    from django.contrib.auth.models import User
+    from django.test import Client
+    from playwright.sync_api import sync_playwright
+    from pytest_django.live_server_helper import LiveServer
+
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        return {"skipped": "no Chromium is installed"}
+    client = Client()
+    client.force_login(User.objects.get(username="bench"))
+    server = LiveServer("127.0.0.1")
+    cookie = {
+        "name": settings.SESSION_COOKIE_NAME,
+        "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
+        "url": server.url,
+    }
+    targets = {
+        "list": f"{server.url}/traces/",
+        "home": f"{server.url}/",
+        "trace_2000": f"{server.url}/traces/{trace}/",
+    }
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.stop)
+        if with_peers:
+            targets["phoenix_trace_2000"] = stack.enter_context(phoenix())
+        # The ORM sees Playwright's loop in this thread and would refuse to drop the database.
+        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        stack.callback(browser.close)
+        seen: dict[str, list[dict[str, float]]] = {name: [] for name in targets}
+        for _ in range(VISITS):
+            for name, address in targets.items():
+                context = browser.new_context(viewport={"width": 1440, "height": 900})
+                context.add_cookies([cookie])  # type: ignore[list-item]
+                page = context.new_page()
+                page.goto(address, wait_until="commit")
+                words = STEPS if "trace" in name else ["Traces"]
+                found = page.wait_for_function(READABLE, arg=words, timeout=120_000).json_value()
+                page.wait_for_load_state("load")
+                seen[name].append({"readable": found, **page.evaluate(FIGURES)})
+                context.close()
+    medians = {
+        name: {key: round(statistics.median(one[key] for one in visits), 1) for key in visits[0]}
+        for name, visits in seen.items()
+    }
+    if with_peers:
+        ratio = medians["phoenix_trace_2000"]["readable"] / medians["trace_2000"]["readable"]
+        return {**medians, "phoenix_over_ours": round(ratio, 1)}
+    return {**medians, "skipped": "Phoenix, which --peers (make bench PEERS=1) installs and measures"}
+
+
+@contextlib.contextmanager
+def phoenix() -> Iterator[str]:
+    """A Phoenix that holds a trace of the same shape; the address of that trace's page."""
+    home = ROOT / ".data" / "peers" / "phoenix"
+    if not (home / "bin" / "phoenix").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run(
+            [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "arize-phoenix"], check=True
+        )
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as one, socket.socket() as two:
+        for probe in (one, two):
+            probe.bind(("127.0.0.1", 0))
+        port, grpc = one.getsockname()[1], two.getsockname()[1]
+        one.close()
+        two.close()
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "PHOENIX_WORKING_DIR": folder,
+            "PHOENIX_HOST": "127.0.0.1",
+            "PHOENIX_PORT": str(port),
+            "PHOENIX_GRPC_PORT": str(grpc),
+            "PHOENIX_TELEMETRY_ENABLED": "false",
+        }
+        command = [str(home / "bin" / "phoenix"), "serve"]
+        quiet = subprocess.DEVNULL
+        with subprocess.Popen(command, env=env, cwd=folder, stdout=quiet, stderr=quiet) as process:
+            try:
+                url = f"http://127.0.0.1:{port}"
+                until(lambda: httpx.get(f"{url}/healthz").status_code == 200)
+                httpx.post(
+                    f"{url}/v1/traces",
+                    content=otlp_trace(),
+                    headers={"content-type": "application/x-protobuf"},
+                    timeout=60,
+                ).raise_for_status()
+                until(lambda: _stored(url) >= SPANS)
+                project = httpx.get(f"{url}/v1/projects").json()["data"][0]["id"]
+                yield f"{url}/projects/{project}/traces/{TRACE_ID.hex()}"
+            finally:
+                process.terminate()
+
+
+def _stored(url: str) -> int:
+    query = {"query": "{ projects { edges { node { recordCount } } } }"}
+    edges = httpx.post(f"{url}/graphql", json=query, timeout=30).json()["data"]["projects"]["edges"]
+    return sum(edge["node"]["recordCount"] for edge in edges)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Ask again and again for two minutes; raises TimeoutError."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError, KeyError, ValueError):
+            if holds():
+                return
+        time.sleep(0.2)
+    raise TimeoutError("the peer did not get ready within two minutes")
+
+
+def otlp_trace() -> bytes:
+    """The large trace as OpenTelemetry spans: the same names, parents and times."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    start = time.time_ns() - 300 * 10**9
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    for at in range(SPANS):
+        parent = 0 if at <= 20 else (at - 21) // 4 + 1
+        begun = start + at * 90_000_000
+        spans.add(
+            trace_id=TRACE_ID,
+            span_id=(at + 1).to_bytes(8, "big"),
+            parent_span_id=(parent + 1).to_bytes(8, "big") if at else b"",
+            name=f"step {at}" if at else "caller",
+            start_time_unix_nano=begun,
+            end_time_unix_nano=begun + (200 * 10**9 if not at else 5 * 10**8),
+        )
+    return bytes(request.SerializeToString())
+
+
 def main() -> None:
     from platform_site import env, pg
 
@@ -113,11 +274,14 @@ def main() -> None:
     connection.creation.create_test_db(verbosity=0, autoclobber=True)
     given = connection.settings_dict
     url = f"postgresql://{given['USER']}@/{given['NAME']}?host={quote(given['HOST'], safe='')}"
+    with_peers = "--peers" in sys.argv or bool(os.environ.get("PEERS"))
     try:
+        trace = fill(url)
         print(
             json.dumps(
                 {
-                    "ms": measure(fill(url)),
+                    "ms": measure(trace),
+                    "browser_ms": in_browser(trace, with_peers=with_peers),
                     "load": round(os.getloadavg()[0], 1),
                     "actions": ACTIONS,
                     "calls": CALLS,

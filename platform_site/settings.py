@@ -50,6 +50,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "platform_site.middleware.CompressedPages",
     "platform_site.middleware.request_context",
     "platform_site.middleware.database_away",
     "csp.middleware.CSPMiddleware",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from tests.browser.stored import store
@@ -99,6 +101,38 @@ def test_the_filter_is_completed_and_taken_apart(stored: str, open_page: Callabl
     page.get_by_role("link", name="Remove status:error").click()
     page.get_by_role("link", name="sendFollowUp").wait_for()
     assert page.url.endswith("/traces/")
+
+
+def test_a_stretch_of_the_strips_is_drawn_and_cuts_the_list(
+    stored: str, open_page: Callable[..., Page]
+) -> None:
+    now = datetime.now(UTC)
+    runs = [
+        dataclasses.replace(
+            run(name, 0, 1, trace_id=uid(name)),
+            start=now - timedelta(hours=ago),
+            end=now - timedelta(hours=ago),
+        )
+        for name, ago in (("this morning", 9), ("just now", 0))
+    ]
+    store(stored, runs, [], {})
+    age = "UPDATE traces_app_tracehead SET seen_at = started_at WHERE name IN ('this morning', 'just now')"
+    with psycopg.connect(stored, autocommit=True) as connection:
+        connection.execute(age)
+    page = open_page("/traces/")
+    columns = page.locator("section[aria-label=Volume] [data-brush] a")
+    columns.last.wait_for(state="attached")
+    first, last = columns.nth(40).bounding_box(), columns.nth(50).bounding_box()
+    assert first
+    assert last
+    page.mouse.move(first["x"] + 1, first["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 1, last["y"] + 5)
+    with page.expect_navigation():
+        page.mouse.up()
+    assert page.get_by_role("link", name="this morning").count() == 1
+    assert page.get_by_role("link", name="just now").count() == 0
+    assert page.locator(".c-chip").count() == 2
 
 
 @pytest.mark.parametrize("path", ["/login/", "/admin/", "/keys"])

@@ -176,7 +176,20 @@ def test_the_admin_adds_a_pool_and_shows_a_key_once(open_page: Callable[..., Pag
     assert raw[1] not in page.content()
 
 
-NARROW = ("/routing/", "/routing/publish", "/registry/")
+def test_an_operator_holds_a_breaker_without_scripts(open_page: Callable[..., Page]) -> None:
+    page = open_page("/fleet/", java_script_enabled=False)
+    with page.expect_navigation():
+        page.get_by_role("link", name=f"Hold the breaker of {URLS['EMAIL']}").click()
+    page.get_by_label("Reason").fill("it answers nonsense")
+    press(page, "Hold the breaker")
+    assert "is held open; dispatchers follow at once." in page.locator("#alerts").inner_text()
+    row = page.get_by_role("row", name=re.compile(URLS["EMAIL"]))
+    assert "hold open until" in row.inner_text()
+    press(page, f"Release the breaker of {URLS['EMAIL']}")
+    assert page.get_by_role("button", name="Release").count() == 0
+
+
+NARROW = ("/routing/", "/routing/publish", "/registry/", "/registry/graphs/email_compose", "/fleet/")
 
 
 def test_narrow_and_dark(open_page: Callable[..., Page], check: Callable[[Page], None]) -> None:

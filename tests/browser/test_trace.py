@@ -43,7 +43,17 @@ def test_pages_are_accessible_and_fit(
     width: int,
 ) -> None:
     how_to = "/diagnostics/how-to/two-traces"
-    for path in ("/", "/traces/", "/traces/strips", DRAFT, f"{DRAFT}?tab=feedback", "/diagnostics/", how_to):
+    beside = f"/traces/{TRACE}/compare?with={TRACE}"
+    for path in (
+        "/",
+        "/traces/",
+        "/traces/strips?cost=1",
+        DRAFT,
+        f"{DRAFT}?tab=feedback",
+        beside,
+        "/diagnostics/",
+        how_to,
+    ):
         page = open_page(path, color_scheme=scheme, viewport={"width": width, "height": 900})
         check(page)
 
