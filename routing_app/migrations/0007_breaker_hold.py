@@ -15,7 +15,7 @@ DROP TRIGGER audit ON routing_app_breakerhold;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("routing_app", "0005_draft_audit"),
+        ("routing_app", "0006_failed_calls"),
     ]
 
     operations = [
