@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import reads_peers
-from bench.dispatcher_bench import free_port, process, wait_ready
+from bench.load import free_port, process, wait_ready
 from platform_site import pg
 from tests.ingest.parts import make_part, sealed
 from traces_app.store.records import Bundle, Kind, RunPart, Status

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from bench import ingest_bench
-from bench.dispatcher_bench import ROOT, free_port, process, wait_ready
+from bench.load import ROOT, free_port, process, wait_ready
 from bench.peers import binaries
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def test_the_action_is_one_tree_from_its_caller_down(platform: Platform) -> None
         def complete() -> Any:
             """The tree, once every run has ended and the dispatcher's record, written beside the path, is in."""
             answer = api.get(f"/api/traces/{caller['run_id']}/tree")
-            tree = answer.json() if answer.status_code == 200 else {"state": "", "nodes": []}
+            tree: dict[str, Any] = answer.json() if answer.status_code == 200 else {"state": "", "nodes": []}
             hops = [node for node in tree["nodes"] if node["kind"] == "dispatcher"]
             return tree if tree["state"] == "complete" and hops else None
 
