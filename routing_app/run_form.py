@@ -28,7 +28,7 @@ class LinesField(forms.CharField):
         return "\n".join(map(str, value)) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
-        return [line.strip() for line in super().to_python(value).splitlines() if line.strip()]
+        return [line.strip() for line in (super().to_python(value) or "").splitlines() if line.strip()]
 
 
 class RunForm(forms.Form):
@@ -90,7 +90,7 @@ def _field(name: str, part: Mapping[str, Any], required: bool) -> forms.Field:
     if kind == "boolean":
         return forms.BooleanField(**common | {"required": False})
     if kind in _NUMBERS:
-        limits = {"min_value": part.get("minimum"), "max_value": part.get("maximum")}
+        limits: dict[str, Any] = {"min_value": part.get("minimum"), "max_value": part.get("maximum")}
         return _NUMBERS[kind](**common, **limits)
     if kind == "string":
         longest = min(part.get("maxLength", MAX_TEXT), MAX_TEXT)

@@ -18,6 +18,8 @@ from traces_app.pages.sentence import facts_of
 from traces_app.views import ANY_ID, may_read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest, HttpResponse
 
     from traces_app.tree import StitchedTree
@@ -79,8 +81,7 @@ def _title(tree: StitchedTree) -> str:
 
 def facts(this: StitchedTree, other: StitchedTree) -> list[tuple[str, str, str]]:
     """(name, of this action, of the other), in the order of the story's facts; rows that neither knows are left out."""
-    rows = []
-    for name, read in (
+    reads: tuple[tuple[str, Callable[[StitchedTree], str]], ...] = (
         ("State", lambda tree: facts_of(tree).state_text),
         ("Duration", lambda tree: shown_duration(facts_of(tree).duration)),
         ("In LLM calls", lambda tree: shown_duration(facts_of(tree).llm_seconds)),
@@ -90,7 +91,9 @@ def facts(this: StitchedTree, other: StitchedTree) -> list[tuple[str, str, str]]
         ("Failed steps", lambda tree: shown_count(tree.story.errors)),
         ("Routing", lambda tree: ", ".join(f"v{one}" for one in tree.story.routing_versions)),
         ("Pools", lambda tree: ", ".join(tree.story.pools)),
-    ):
+    )
+    rows = []
+    for name, read in reads:
         mine, theirs = read(this), read(other)
         if mine or theirs:
             rows.append((name, mine, theirs))
