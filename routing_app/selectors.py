@@ -74,10 +74,10 @@ def routing_history(assistant_id: str) -> list[Move]:
     )
     moves: list[Move] = []
     before = ""
-    for version, pool, *facts in reversed(rows):
+    for version, pool, published_at, author, reason in reversed(rows):
         if (pool or "") != before:
             before = pool or ""
-            moves.append(Move(version, before, *facts))
+            moves.append(Move(version, before, published_at, author, reason))
     return moves[::-1]
 
 
