@@ -29,7 +29,7 @@ SELECT pool, count(*), count(*) FILTER (WHERE {_FAILED}),
        count(*) FILTER (WHERE received_at >= %(recent)s),
        count(*) FILTER (WHERE received_at >= %(recent)s AND {_FAILED}),
        min(received_at) FILTER (WHERE received_at >= %(recent)s AND {_FAILED})
-FROM routing_app_dispatchrecord WHERE received_at >= %(since)s AND pool <> '' GROUP BY pool
+FROM routing_app_dispatchrecord WHERE received_at >= %(since)s GROUP BY pool
 """  # noqa: S608
 _BUCKETS = f"""
 SELECT pool, floor(extract(epoch FROM received_at - %(since)s) / %(width)s)::int, count(*),
@@ -85,7 +85,7 @@ class Failure:
 class Home:
     tiles: tuple[Tile, ...]
     failures: tuple[Failure, ...]
-    failure_count: int
+    refused: int
     now: datetime
 
     @property
@@ -95,6 +95,15 @@ class Home:
     @property
     def calls(self) -> int:
         return sum(tile.calls for tile in self.tiles)
+
+    @property
+    def failed(self) -> int:
+        return sum(tile.errors for tile in self.tiles)
+
+    @property
+    def failure_count(self) -> int:
+        """What the list of failures is of: calls that failed in a pool, and those refused before one."""
+        return self.failed + self.refused
 
 
 def home() -> Home:
@@ -124,7 +133,8 @@ def home() -> Home:
         for pool in Pool.objects.filter(enabled=True)
     )
     failed = DispatchRecord.objects.filter(received_at__gte=since).extra(where=[_FAILED])  # noqa: S610
-    return Home(tiles, tuple(map(_failure, failed[:FAILURES_SHOWN])), sum(tile.errors for tile in tiles), now)
+    refused = totals.get("", (0, 0))[1]
+    return Home(tiles, tuple(map(_failure, failed[:FAILURES_SHOWN])), refused, now)
 
 
 def _tile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Any
 
 _FRAME = """{instruction}
@@ -32,7 +33,7 @@ class Prompt:
 
     def system(self) -> str:
         schema = json.dumps(self.schema, sort_keys=True)
-        return _FRAME.format(instruction=self.instruction.strip(), schema=schema)
+        return _FRAME.format(instruction=cleandoc(self.instruction), schema=schema)
 
     def user(self, fields: dict[str, Any]) -> str:
         return json.dumps(fields, ensure_ascii=False, sort_keys=True, default=str)
