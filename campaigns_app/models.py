@@ -256,6 +256,7 @@ class Touch(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
+        verbose_name_plural = "touches"
         ordering: ClassVar = ["composed_at"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["enrollment", "step"], name="one_touch_per_step")
