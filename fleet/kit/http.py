@@ -1,4 +1,4 @@
-"""The one way graphs speak HTTP to the outside: limits, retries, size caps and deadlines per source.
+"""The one way graphs speak HTTP to the outside: limits, retries, size caps and deadlines per source, a cache for all.
 
 httpx is imported on first use, so that a graph module stays cheap to import.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from fleet.kit import robots
+from fleet.kit.http_cache import Shelf
 from fleet.kit.ssrf import UnsafeAddress, resolve_public
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 LONGEST_WAIT_S = 2.0  # a source that asks for more patience than this is reported as missing instead
 MAX_REDIRECTS = 4
+AGENT = "agentic-sales/0.1"
 
 
 class SourceError(Exception):
@@ -59,6 +63,8 @@ class Source:
     max_bytes: int = 4 * 1024 * 1024
     #: True when hosts come from data (a company's website): only public addresses, redirects may change host.
     guarded: bool = False
+    #: True for pages that a site serves to browsers: what its robots.txt forbids is not read.
+    robots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,8 @@ class Session:
         if params:
             url = url.copy_merge_params(dict(params))
         for _hop in range(MAX_REDIRECTS + 1):
+            if self._source.robots and url.path != "/robots.txt":
+                await self._heed_robots(url)
             reply = await self._send(method, url, content)
             location = reply.headers.get("location")
             if not (300 <= reply.status < 400 and location):
@@ -147,10 +155,43 @@ class Session:
             url = target
         raise SourceError(self._source.name, "redirects in circles")
 
+    async def _heed_robots(self, url: httpx.URL) -> None:
+        origin = _origin(url)
+        rules = _book.find(origin, time.monotonic())
+        if rules is None:
+            reply = await self._follow(
+                "GET", str(url.copy_with(raw_path=b"/robots.txt", fragment=None)), {}, None
+            )
+            rules = robots.rules_of(reply.status, reply.text())
+            kept_s = robots.UNREADABLE_KEPT_S if robots.unreadable(reply.status) else robots.KEPT_S
+            _book.keep(origin, rules, time.monotonic(), for_s=kept_s)
+        if rules.disallow_all:
+            raise SourceError(self._source.name, "does not give its robots.txt, so its pages are left alone")
+        if not rules.can_fetch(AGENT, str(url)):
+            raise SourceError(self._source.name, f"asks robots not to read {url.path}")
+
     async def _send(self, method: str, url: httpx.URL, content: bytes | None) -> Reply:
+        """The cache's answer where it may stand for the source's."""
+        key = (tuple(sorted(self._source.headers.items())), str(url))
+        if method != "GET":
+            if method not in SAFE_METHODS:
+                _shelf.drop(key)
+            return await self._exchange(method, url, content)
+        kept = _shelf.find(key)
+        if kept is not None and kept.fresh_until > time.monotonic():
+            return kept.reply
+        reply = await self._exchange(method, url, None, kept.questions() if kept else None)
+        if kept is not None and reply.status == 304:
+            return _shelf.renew(key, kept, reply.headers, time.monotonic())
+        _shelf.keep(key, reply, time.monotonic())
+        return reply
+
+    async def _exchange(
+        self, method: str, url: httpx.URL, content: bytes | None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         import httpx
 
-        request = self._client.build_request(method, url, content=content)
+        request = self._client.build_request(method, url, content=content, headers=headers)
         if content is not None:
             request.headers["content-type"] = "application/json"
         try:
@@ -205,7 +246,7 @@ async def connect(source: Source) -> AsyncIterator[Session]:
 
     timeout = httpx.Timeout(source.total_timeout_s, connect=source.connect_timeout_s)
     async with httpx.AsyncClient(
-        headers={"user-agent": "agentic-sales/0.1", **source.headers},
+        headers={"user-agent": AGENT, **source.headers},
         timeout=timeout,
         verify=_tls(),
         trust_env=not source.guarded,
@@ -214,6 +255,8 @@ async def connect(source: Source) -> AsyncIterator[Session]:
         yield Session(source, client)
 
 
+_shelf = Shelf()
+_book = robots.Book()
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = WeakKeyDictionary()
 
 

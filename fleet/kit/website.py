@@ -1,4 +1,4 @@
-"""Read a public web page as text. The address comes from data, so only public hosts are reached."""
+"""Read a public web page as text. The address comes from data, so only public hosts are reached, and robots are heeded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ _SKIPPED = frozenset({"script", "style", "noscript", "template", "svg", "head"})
 _BLOCKS = frozenset(
     {"p", "div", "li", "br", "tr", "section", "article", "header", "footer", "h1", "h2", "h3", "h4"}
 )
-_SOURCE = Source("website", "", guarded=True, max_bytes=2 * 1024 * 1024, total_timeout_s=8.0, attempts=2)
+_SOURCE = Source(
+    "website", "", guarded=True, robots=True, max_bytes=2 * 1024 * 1024, total_timeout_s=8.0, attempts=2
+)
 
 
 async def read_page(address: str) -> str:
