@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -299,4 +300,5 @@ def _status_reason(reply: Reply) -> str:
 
 
 def _brief(failure: BaseException) -> str:
-    return (str(failure) or type(failure).__name__)[:160]
+    # The number of an error means nothing to who reads a partial result.
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(failure) or type(failure).__name__)[:160]

@@ -26,7 +26,7 @@ async def answer(body, **changes):
 async def test_follow_up_stays_in_the_thread_and_says_something_new():
     letter = await follow()
     assert letter["subject"] == "Re: Relay for Northwind Robotics"
-    assert "Four backend roles are open." in letter["body"]
+    assert "left out one thing about Northwind Robotics: four backend roles are open." in letter["body"]
     assert "second warehouse lab" not in letter["body"]
 
 

@@ -17,7 +17,7 @@ _SINCE = (
 )
 #: What is asked → (query over dispatches with `{where}`, what it shows). The first match wins.
 _QUESTIONS = (
-    (r"\bslow|latency|longest|how long\b", "SELECT assistant_id, count(*) AS runs, round(avg(total_ms)) AS mean_ms, max(total_ms) AS worst_ms FROM dispatches {where} GROUP BY assistant_id ORDER BY mean_ms DESC LIMIT 20", "mean and worst time of each graph"),
+    (r"\bslow|latency|longest|how long\b", "SELECT assistant_id, count(*) AS runs, round(avg(total_ms)) AS mean_ms, round(max(total_ms)) AS worst_ms FROM dispatches {where} GROUP BY assistant_id ORDER BY mean_ms DESC LIMIT 20", "mean and worst time of each graph in milliseconds, the slowest first"),
     (r"\b(?:cost|spend|spent|expensive|dollars)\b", "SELECT assistant_id, sum(cost) AS cost, sum(total_tokens) AS tokens FROM traces GROUP BY assistant_id ORDER BY cost DESC LIMIT 20", "cost and tokens of each graph"),
     (r"\btokens?\b", "SELECT assistant_id, sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion FROM traces GROUP BY assistant_id ORDER BY prompt DESC LIMIT 20", "tokens of each graph"),
     (r"\b(?:feedback|scores?|rated|ratings?)\b", "SELECT assistant_id, key, count(*) AS ratings, avg(score) AS mean FROM feedback GROUP BY assistant_id, key ORDER BY ratings DESC LIMIT 20", "feedback by graph and key"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.rules.letters import meaning
 from fleet.kit.text import clean, section, sentences
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ PAPERS = (
     ("method", r"\b(?:we (?:propose|introduce|develop|present|derive|design)|novel|new (?:method|algorithm|approach|model|framework|loss|architecture)|algorithm|outperform\w*|state-of-the-art results|method|approach|technique|fine-tun\w+|this paper (?:introduces|proposes)|(?:objective|initiali[sz]ation|criterion|scheme|recipe|regret)\b|baseline|improves? \w+ by)"),
 )  # fmt: skip
 _TEMPLATES = {
-    "method": "could be tried by a team with the problem it names",
-    "system": "could be run or built upon by a team that needs such software",
-    "resource": "could be used to train or to test such systems",
+    "method": "A team could try the method of “{}” on data of its own",
+    "system": "A team could run “{}” or build on it",
+    "resource": "A team could train or test a system of its own on “{}”",
 }
 _AVAILABLE = re.compile(r"\b(?:code|data(?: ?set)?|models?|weights|implementation|benchmark|library|toolkit)\b[^.]{0,40}\b(?:available|released?|public\w*|open[- ]source\w*)|open[- ]source|github\.com|we release", re.IGNORECASE)  # fmt: skip
 _SECTORS = re.compile(r"\b(?:health ?care|life sciences|fin ?tech|financial services|banking|legal|logistics|engineering|technology|IT|construction|manufacturing|hospitality|retail|energy|education|insurance|pharma|warehousing|public sector|cyber ?security|data|marketing|automotive|aviation|agriculture|food)\b")  # fmt: skip
-_ROLES = re.compile(r"\b(?:(?:software |data |machine learning |site |civil |mechanical |electrical |backend |devops )?engineers?|developers?|nurses?|doctors?|teachers?|accountants?|lawyers?|drivers?|welders?|chefs?|designers?|executives?|managers?|directors?|analysts?|scientists?|sales (?:people|reps|staff)|pickers|electricians?|CFOs?|CTOs?|contractors?)\b", re.IGNORECASE)  # fmt: skip
+_ROLES = re.compile(r"\b(?:(?:software |data |machine learning |site |civil |mechanical |electrical |backend |devops )?engineers?|developers?|nurses?|doctors?|teachers?|accountants?|lawyers?|drivers?|welders?|chefs?|designers?|executives?|managers?|directors?|(?:data |business )?analysts?|(?:data |research )?scientists?|sales (?:people|reps|staff)|pickers|electricians?|CFOs?|CTOs?|contractors?)\b", re.IGNORECASE)  # fmt: skip
 
 PARTS = (
     ("outside", r"\b(?:former|ex-|retired|student|intern\b|trainee|investor|journalist|reporter|editor|professor|alumn\w+|open to work|seeking|freelance|board observer|volunteer|venture partner|analyst at \w+ research)"),
@@ -58,7 +59,8 @@ def recruitment(facts: dict[str, Any]) -> dict[str, Any]:
 
 def focus(facts: dict[str, Any]) -> dict[str, Any]:
     text = str(facts.get("text") or "")[:20_000]
-    found = {"sectors": _SECTORS.findall(text), "roles": _ROLES.findall(text)}
+    # A "data scientist" is a role: no sector called data.
+    found = {"sectors": _SECTORS.findall(_ROLES.sub("", text)), "roles": _ROLES.findall(text)}
     return {
         key: list({one.lower(): one for one in reversed(values)}.values())[::-1][:6]
         for key, values in found.items()
@@ -77,11 +79,9 @@ def paper(facts: dict[str, Any]) -> dict[str, Any]:
 def use(facts: dict[str, Any]) -> dict[str, Any]:
     abstract = str(facts.get("abstract") or "")
     available = "yes" if _AVAILABLE.search(abstract) else "unsaid"
-    title = clean(facts.get("title"), 160) or "the contribution"
-    return {
-        "use": f"“{title}” {_TEMPLATES.get(clean(facts.get('label')), 'could be read')}",
-        "available": available,
-    }
+    title = clean(facts.get("title"), 160) or "the paper"
+    template = _TEMPLATES.get(clean(facts.get("label")), "A team could read “{}” before it decides")
+    return {"use": template.format(title), "available": available}
 
 
 def part(facts: dict[str, Any]) -> dict[str, Any]:
@@ -107,9 +107,7 @@ def part(facts: dict[str, Any]) -> dict[str, Any]:
 
 def address(facts: dict[str, Any]) -> dict[str, Any]:
     contact, offer = section(facts.get("contact")), section(facts.get("offer"))
-    role = clean(contact.get("role"), 120) or "their role"
-    value = clean(offer.get("value"), 160) or clean(offer.get("product"), 80) or "the offer"
-    return {"talk_about": f"What this means for a {role}: {value}"[:300]}
+    return {"talk_about": meaning(clean(contact.get("role"), 120), offer)}
 
 
 def lead_on(facts: dict[str, Any]) -> dict[str, Any]:

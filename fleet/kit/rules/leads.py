@@ -60,7 +60,8 @@ def next_step(facts: dict[str, Any]) -> dict[str, Any]:
     urgent = _urgent(facts)
     return {
         "next_step": f"write to {name} today and offer a call this week",
-        "open_with": urgent[0] if urgent else "",
+        # Nobody likes to read that they were watched.
+        "open_with": next((line for line in urgent if "visited" not in line.lower()), ""),
     }
 
 
@@ -78,7 +79,7 @@ def gaps(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _urgent(facts: dict[str, Any]) -> list[str]:
     company = section(facts.get("company"))
-    known = [*clean_list(company.get("facts") or []), *clean_list(facts.get("signals") or [])]
+    known = [*clean_list(facts.get("signals") or []), *clean_list(company.get("facts") or [])]
     return [line for line in known if _URGENT.search(line)]
 
 

@@ -30,10 +30,9 @@ def draft(facts: dict[str, Any]) -> dict[str, Any]:
     contact, company = section(facts.get("contact")), section(facts.get("company"))
     offer, sender = section(facts.get("offer")), section(facts.get("sender"))
     name = clean(company.get("name")) or "your team"
-    noticed = clean_list(company.get("facts")) or clean_list(company.get("description"))
     middle = [
         introduction(sender),
-        f"I noticed this about {name}: {noticed[0].rstrip('.')}." if noticed else "",
+        _noticed(name, clean_list(company.get("facts")), clean(company.get("description"))),
         pitch(offer),
         as_sentence(clean(offer.get("proof"))),
     ]
@@ -48,21 +47,19 @@ def draft(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def followup(facts: dict[str, Any]) -> dict[str, Any]:
-    """A shorter mail in the same thread, with one thing the earlier mails did not say."""
+    """A shorter mail in the same thread, with one thing the earlier mails did not say and what it is about."""
     contact, company = section(facts.get("contact")), section(facts.get("company"))
     offer, sender = section(facts.get("offer")), section(facts.get("sender"))
     previous = [section(mail) for mail in facts.get("previous") or []]
     said = " ".join(clean(mail.get("body"), 5000) for mail in previous)
-    fresh = next(
-        (fact for fact in _material(company, offer) if fact.rstrip(".").lower() not in said.lower()), ""
-    )
     last = facts.get("last_one") is True
-    opening = "This is my last note on this." if last else "One more thought on my earlier mail."
+    opening = "This is my last note on this." if last else ""
     ask = (
         "If it is not a fit, a one-word reply is enough." if last else "Is this worth a short call this week?"
     )
     subject = clean(previous[-1].get("subject")) if previous else clean(offer.get("product"))
-    body = [greeting(contact), " ".join(filter(None, [opening, as_sentence(fresh)])), ask, signature(sender)]
+    middle = " ".join(filter(None, [opening, *_unsaid(company, offer, said.lower())]))
+    body = [greeting(contact), middle, ask, signature(sender)]
     return {"subject": reply_subject(subject), "body": "\n\n".join(part for part in body if part)}
 
 
@@ -74,7 +71,7 @@ def reply(facts: dict[str, Any]) -> dict[str, Any]:
     middle = {
         "interested": "Glad to hear that. " + (known[0] if known else pitch(offer)),
         "question": " ".join(known)
-        or "Good question. I will check with my colleagues and come back to you with an exact answer.",
+        or "I do not want to guess at this. I will check with my colleagues and come back to you with an exact answer.",
         "not_now": "Understood, and thank you for telling me. I will leave it there for now.",
         "referral": "Thank you for pointing me to the right person. I will write to them and mention you only if you are fine with that.",
     }.get(intent, "Thank you for your answer.")
@@ -102,6 +99,9 @@ def refine(facts: dict[str, Any]) -> dict[str, Any]:
     """Apply the checklist to a draft: drop filler and unsupported claims, keep one question, cut to length."""
     mail = section(facts.get("draft"))
     body, subject = str(mail.get("body") or ""), str(mail.get("subject") or "")
+    name = clean(section(facts.get("company")).get("name"), 80)
+    if name and name.lower() not in (subject + body).lower():
+        subject = f"{name}: {subject}"
     supported = _numbers_in(facts)
     paragraphs = [part.strip() for part in body.split("\n\n") if part.strip()]
     kept = [_edit(paragraph, supported) for paragraph in paragraphs]
@@ -131,6 +131,13 @@ def pitch(offer: dict[str, Any]) -> str:
     return as_sentence(f"{product} {value}" if value[0].islower() else f"{product}: {value}")
 
 
+def meaning(role: str, offer: dict[str, Any]) -> str:
+    """What to talk about with someone of that role."""
+    product = clean(offer.get("product"), 80) or "the offer"
+    gist = pitch(offer) if clean(offer.get("value")) else f"what {product} would change"
+    return f"What this means for {f'the {role}' if role else 'this person'}: {gist}"[:300]
+
+
 def question(offer: dict[str, Any]) -> str:
     """The question asked for, else one about the goal, else the usual one. An ask such as `a call` is a goal."""
     ask, goal = clean(offer.get("ask")), clean(offer.get("goal"), 120)
@@ -150,13 +157,25 @@ def reply_subject(subject: str) -> str:
     return f"Re: {bare or 'our conversation'}"[:120]
 
 
-def _material(company: dict[str, Any], offer: dict[str, Any]) -> list[str]:
-    return [
-        *clean_list(company.get("facts")),
-        *clean_list(offer.get("proof")),
-        *clean_list(offer.get("extras")),
-        pitch(offer),
-    ]
+def _noticed(name: str, facts: list[str], description: str) -> str:
+    if facts:
+        return f"One thing about {name} caught my eye: {facts[0].rstrip('.')}."
+    return f"I read this about {name}: “{description.rstrip('.')}”." if description else ""
+
+
+def _unsaid(company: dict[str, Any], offer: dict[str, Any], said: str) -> list[str]:
+    """The first fact about the company, else about the offer, that no mail has stated; a fact leads to the offer."""
+
+    def fresh(lines: list[str]) -> str:
+        return next((line.rstrip(".") for line in lines if line.rstrip(".").lower() not in said), "")
+
+    name, product = clean(company.get("name"), 80), clean(offer.get("product"), 80)
+    what = pitch(offer)
+    if fact := fresh(clean_list(company.get("facts"))):
+        return [f"My earlier mail left out one thing about {name or 'your team'}: {fact}.", what]
+    if fact := fresh([*clean_list(offer.get("proof")), *clean_list(offer.get("extras"))]):
+        return [f"My earlier mail left out one thing about {product or 'our offer'}.", as_sentence(fact)]
+    return ["In short, this is what my earlier mail was about.", what] if what else []
 
 
 def _issues(subject: str, body: str, company: str) -> list[str]:

@@ -83,6 +83,9 @@ _STOP = frozenset(
         "three",
     ]
 )
+#: What does not make a clause after "that": `hiring three engineers`, `raised 12 million`.
+_FRAGMENT = re.compile(r"[a-z]+(?:ing|ed)\b")
+_LABEL = re.compile(r"^(?:required|requirements?|must[- ]haves?|needed|wanted)\s*:\s*", re.IGNORECASE)
 _CLOSED = re.compile(
     r"\b(?:closed|already (?:filled|awarded)|no longer (?:open|accepting)|deadline has passed)\b",
     re.IGNORECASE,
@@ -111,9 +114,12 @@ def outreach(facts: dict[str, Any]) -> dict[str, Any]:
     offer, name = section(facts.get("offer")), clean(company.get("name"), 80) or "your team"
     fact = clean(facts.get("rests_on")).rstrip(".")
     opening = {
-        "signal": f"I read that {fact}.",
+        "signal": f"I read this about {name}: {fact}." if _FRAGMENT.match(fact) else f"I read that {fact}.",
         "problem": f"I read this about {name}: {fact}.",
-    }.get(clean(facts.get("angle")), f"You answer for {clean(contact.get('role'), 120)} at {name}.")
+    }.get(
+        clean(facts.get("angle")),
+        f"I write to you because you are {clean(contact.get('role'), 120)} at {name}.",
+    )
     middle = [opening, pitch(offer), as_sentence(clean(offer.get("proof")))]
     body = _body(
         greeting(contact, clean(facts.get("tone"))), " ".join(filter(None, middle)), question(offer), facts
@@ -142,10 +148,12 @@ def weigh(facts: dict[str, Any]) -> dict[str, Any]:
 def apply(facts: dict[str, Any]) -> dict[str, Any]:
     matches, missing = clean_list(facts.get("matches") or []), clean_list(facts.get("open_points") or [])
     offer = section(facts.get("offer"))
+    met = listed([f"“{_point(point)}”" for point in matches[:3]])
     answer = [
-        f"You ask for this: {listed([point.rstrip('.') for point in matches[:3]])}.",
+        f"I read {_search(facts)}.",
+        f"We can meet {'this point' if len(matches) == 1 else 'these points'}: {met}." if met else "",
         pitch(offer),
-        f"Still open on our side: {missing[0].rstrip('.')}." if missing else "",
+        f"One point is still open on our side: {_point(missing[0])}." if missing else "",
     ]
     body = _body(
         greeting(section(facts.get("contact"))),
@@ -158,9 +166,9 @@ def apply(facts: dict[str, Any]) -> dict[str, Any]:
 
 def inquire(facts: dict[str, Any]) -> dict[str, Any]:
     missing = clean_list(facts.get("open_points") or [])
-    point = missing[0].rstrip(".?") if missing else "the scope"
-    text = f"Your search “{_title(facts)}” could fit what we do. Before we answer it in full, one point."
-    body = _body(greeting(section(facts.get("contact"))), text, f"How firm is this: {point}?", facts)
+    ask = f"How firm is this point: {_point(missing[0])}?" if missing else "How firm is the scope?"
+    text = f"I read {_search(facts)}. Part of it is what we do, and one answer decides whether we can help."
+    body = _body(greeting(section(facts.get("contact"))), text, ask, facts)
     return {"subject": f"A question on {_title(facts)}"[:120], "body": body}
 
 
@@ -168,26 +176,26 @@ def screen(facts: dict[str, Any]) -> dict[str, Any]:
     """A topic concerns someone whose role, company or facts share a telling word with it."""
     topic, reader = section(facts.get("topic")), section(facts.get("recipient"))
     subject = _telling(str([topic.get("title"), topic.get("points")]))
-    about = [
-        *clean_list(reader.get("facts") or []),
-        clean(reader.get("company"), 200),
-        clean(reader.get("role"), 200),
-    ]
+    company, role = clean(reader.get("company"), 100), clean(reader.get("role"), 100)
+    about = {
+        fact: f"One thing about {company or 'your work'} made me think of you: {fact.rstrip('.')}."
+        for fact in clean_list(reader.get("facts") or [])
+    }
+    about |= {
+        company: f"Your work at {company} made me think of you.",
+        role: f"Your work as {role} made me think of you.",
+    }
     shared = next((line for line in about if _telling(line) & subject), "")
     if not shared:
         return {"decision": "skip", "bridge": "", "why": "nothing known about them touches the topic"}
-    return {
-        "decision": "write",
-        "bridge": f"I thought of you because of this: {shared.rstrip('.')}.",
-        "why": "shares its subject",
-    }
+    return {"decision": "write", "bridge": about[shared][:300], "why": f"shares its subject: {shared}"[:200]}
 
 
 def write(facts: dict[str, Any]) -> dict[str, Any]:
     topic, reader = section(facts.get("topic")), section(facts.get("recipient"))
     points = [as_sentence(point) for point in clean_list(topic.get("points") or [])[:3]]
     title = clean(topic.get("title"), 100)
-    text = " ".join([clean(facts.get("bridge")), f"It is about {title}.", *points])
+    text = " ".join([clean(facts.get("bridge")), f"I am writing about “{title}”.", *points])
     return {
         "subject": title[:120],
         "body": _body(greeting(reader), text, "Would you like to have the details?", facts),
@@ -198,6 +206,16 @@ def _body(hello: str, text: str, ask: str, facts: dict[str, Any]) -> str:
     return "\n\n".join(
         part for part in (hello, text, ask or DEFAULT_ASK, signature(section(facts.get("sender")))) if part
     )
+
+
+def _search(facts: dict[str, Any]) -> str:
+    name = clean(section(facts.get("company")).get("name"), 80)
+    return f"the search of {name}, “{_title(facts)}”" if name else f"your search “{_title(facts)}”"
+
+
+def _point(line: str) -> str:
+    """A point as it is said in running text: without its label and its full stop."""
+    return _LABEL.sub("", line).rstrip(".?")
 
 
 def _title(facts: dict[str, Any]) -> str:

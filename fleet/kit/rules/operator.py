@@ -71,7 +71,7 @@ def _fleet(read: dict[str, Any]) -> str:
     load = listed([f"{pool.get('slug')} serves {pool.get('assistants')} graphs with {pool.get('active')} of {pool.get('limit')} places taken" for pool in pools])  # fmt: skip
     rest = "" if found.get("dispatcher_answers") else " The dispatcher does not answer."
     version = found.get("routing_version")
-    return f"{head} {load}. The database is {found.get('database') or 'not known'}, routing version {version} is live.{rest}"
+    return f"{head} {load}. The database is {found.get('database') or 'not known'} and routing version {version} is live.{rest}"
 
 
 def _graphs(read: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fleet.kit.rules.labels import part
+from fleet.kit.rules.letters import meaning
 from fleet.kit.text import clean, clean_list, section, sentences
 
 if TYPE_CHECKING:
@@ -101,14 +102,13 @@ def pick(facts: dict[str, Any]) -> dict[str, Any]:
 
 def route(facts: dict[str, Any]) -> dict[str, Any]:
     offer, person = section(facts.get("offer")), section(facts.get("person"))
-    value = clean(offer.get("value"), 160) or clean(offer.get("product"), 80) or "the offer"
     others = [
         clean(one.get("name"), 120)
         for one in facts.get("people") or []
         if one.get("name") != person.get("name")
     ]
     return {
-        "talk_about": f"What this means for {clean(person.get('role'), 80) or 'the role'}: {value}"[:300],
+        "talk_about": meaning(clean(person.get("role"), 80), offer),
         "others": [name for name in others if name][:5],
     }
 

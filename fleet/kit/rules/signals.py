@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from fleet.kit.text import clean, clean_list, section, sentences
+from fleet.kit.text import clean, clean_list, listed, section, sentences
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
@@ -144,7 +144,7 @@ def compare(facts: dict[str, Any]) -> dict[str, Any]:
         clean(one.get("name"), 80) for one in facts.get("studied") or [] if one.get("overlap") == "direct"
     ]
     return {
-        "standing": f"{name} meets {', '.join(direct)} with the same buyers.",
+        "standing": f"{name} and {listed(direct)} sell to the same buyers.",
         "question": f"What would have to be better than {direct[0] if direct else 'today'} for you to change?",
     }
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fleet.kit.text import as_sentence, clean, section, sentences
+from fleet.kit.text import as_sentence, clean, listed, section, sentences
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
@@ -193,7 +193,7 @@ def prepare(facts: dict[str, Any]) -> dict[str, Any]:
 def _meet(who: str, how: str) -> Rule:
     def rule(facts: dict[str, Any]) -> dict[str, Any]:
         quotes = _quotes(facts)
-        start = f" Start from what it says: {quotes[0]}" if quotes else ""
+        start = f" It says of itself: “{quotes[0].rstrip('.')}”." if quotes else ""
         return {"approach": (how.format(name=_name(facts)) + start)[:400], "first_contact": who}
 
     return rule
@@ -235,11 +235,9 @@ def describe_service(facts: dict[str, Any]) -> dict[str, Any]:
 def fill(facts: dict[str, Any]) -> dict[str, Any]:
     """The words of the finding that say it; the summary is the sentence about the product."""
 
-    def part(topic: str, pattern: str) -> str:
-        return next(
-            (hit[0] for quote in _quotes(facts, topic) if (hit := re.search(pattern, quote, re.IGNORECASE))),
-            "",
-        )
+    def part(topic: str, pattern: str, *, but: str = "") -> str:
+        quotes = [quote for quote in _quotes(facts, topic) if not but or quote not in _quotes(facts, but)]
+        return next((hit[0] for quote in quotes if (hit := re.search(pattern, quote, re.IGNORECASE))), "")
 
     place = next(
         (
@@ -249,10 +247,12 @@ def fill(facts: dict[str, Any]) -> dict[str, Any]:
         ),
         "",
     )
-    summary = (_quotes(facts, "product", "customers") or _quotes(facts) or [_name(facts)])[0]
+    summary = (_quotes(facts, "product") or _quotes(facts, "customers") or _quotes(facts) or [_name(facts)])[
+        0
+    ]
     return {
         "profile": {
-            "industry": part("industry", _SECTOR) if not _quotes(facts, "customers") else "",
+            "industry": part("industry", _SECTOR, but="customers"),
             "employees": part("size", _HEADCOUNT),
             "location": place.strip(),
             "founded": part("founded", r"(?:19|20)\d\d"),
@@ -276,16 +276,18 @@ def list_open(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def rank(facts: dict[str, Any]) -> dict[str, Any]:
-    """Difficulties that share a word with the offer first."""
+    """Difficulties that share a word with the offer first; what is hard comes before what grows."""
     offer = {word[:6] for word in re.findall(r"[a-z]{4,}", str(facts.get("offer")).lower())}
+    growing = set(_quotes(facts, "hiring", "growth"))
     quotes = sorted(
         _quotes(facts),
-        key=lambda quote: -len({word[:6] for word in re.findall(r"[a-z]{4,}", quote.lower())} & offer),
+        key=lambda quote: (
+            -len({word[:6] for word in re.findall(r"[a-z]{4,}", quote.lower())} & offer),
+            quote in growing,
+        ),
     )
-    return {
-        "problems": quotes[:6],
-        "opening": f"I read this about {_name(facts)}: {quotes[0] if quotes else ''}"[:300],
-    }
+    opening = f"I read this about {_name(facts)}: “{quotes[0].rstrip('.')}”" if quotes else ""
+    return {"problems": quotes[:6], "opening": opening[:300]}
 
 
 def write_profile(facts: dict[str, Any]) -> dict[str, Any]:
@@ -300,7 +302,13 @@ def write_profile(facts: dict[str, Any]) -> dict[str, Any]:
     industries = hits("industry", _SECTOR)
     roles = hits("role", READINGS["deep_icp"].topics["role"])
     pains = _quotes(facts, "pain", "trigger")
-    description = pains[0] if pains else f"companies like those in {', '.join(industries[:3]) or 'the texts'}"
+    deciding = listed([f"the {role}" for role in roles[:2]], last="or").replace("the vp ", "the VP ")
+    parts = [
+        f"Companies in {listed(industries[:3])}" if industries else "Companies like those of the texts",
+        f" where {deciding} decides" if deciding else "",
+        f". One of them: “{pains[0].rstrip('.')}”." if pains else ".",
+    ]
+    description = "".join(parts)[:400]
     return {
         "profile": {
             "description": description,
@@ -319,7 +327,7 @@ def weigh_partnership(facts: dict[str, Any]) -> dict[str, Any]:
     product = clean(section(facts.get("offer")).get("product"), 60) or "the software"
     return {
         "fits_with": _quotes(facts, "service", "technology")[:5],
-        "proposal": f"{_name(facts)} brings the projects, {product} the tool: propose one joint customer.",
+        "proposal": f"{_name(facts)} brings the projects, {product} is the tool: propose one joint customer.",
     }
 
 
@@ -332,11 +340,14 @@ RULES: dict[str, Rule] = {
     "pricing.list_plans": list_plans,
     "pricing.prepare": prepare,
     "gtm.meet_users": _meet(
-        "someone who uses the product", "Use what {name} gives away, and write as a user."
+        "someone who uses the product",
+        "Buyers of {name} start by themselves: try the product first, then write about what you saw in it.",
     ),
-    "gtm.meet_sales": _meet("the head of sales", "Book the demo of {name} and bring an account of your own."),
+    "gtm.meet_sales": _meet(
+        "the head of sales", "{name} sells through a sales team: write to whoever leads it."
+    ),
     "gtm.meet_partners": _meet(
-        "the partner manager", "Come as a partner of {name} with one customer in mind."
+        "the partner manager", "{name} sells through partners: propose one customer to win together."
     ),
     "positioning.state_it": state_it,
     "positioning.list_gaps": list_gaps,

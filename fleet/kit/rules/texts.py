@@ -18,9 +18,9 @@ _INTENT = (
     ("exploring", rf"(?:explor\w*|plan\w*|pilot\w*|test\w*|experiment\w*|evaluat\w*|hiring|looking for|first|want to|proof of concept|curious)\b.{{0,80}}{_AI}|{_AI}.{{0,40}}(?:roadmap|pilot|strategy|working group)"),
 )  # fmt: skip
 _NEEDS = {
-    "building": "it runs AI in its product and needs it observable and dependable",
-    "adopting": "it is bringing AI into daily work and needs that work to be traceable",
-    "exploring": "it is taking first steps with AI and needs a low-risk way to start",
+    "building": "runs AI in its product and needs it observable and dependable",
+    "adopting": "is bringing AI into daily work and needs that work to be traceable",
+    "exploring": "is taking first steps with AI and needs a low-risk way to start",
 }
 
 
@@ -53,9 +53,8 @@ def intent(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def need(facts: dict[str, Any]) -> dict[str, Any]:
-    name = clean(section(facts.get("company")).get("name"), 80)
-    line = _NEEDS.get(clean(facts.get("label")), "it shows an interest in AI")
-    return {"need": f"{name}: {line}" if name else line}
+    name = clean(section(facts.get("company")).get("name"), 80) or "The company"
+    return {"need": f"{name} {_NEEDS.get(clean(facts.get('label')), 'shows an interest in AI')}"}
 
 
 def _denied(line: str) -> bool:
