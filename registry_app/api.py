@@ -9,6 +9,7 @@ from ninja import Path, Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from registry_app.auth import Requires
+from registry_app.evaluations import Evaluation, evaluations_of
 from registry_app.models import ApiKey, AuditEntry, GraphRecord
 from registry_app.services import create_api_key, revoke_api_key, update_graph
 
@@ -32,6 +33,19 @@ class Strict(Schema):
     model_config = ConfigDict(extra="forbid")
 
 
+class CountOut(Schema):
+    right: int
+    total: int
+    accuracy: float
+
+
+class EvaluationOut(Schema):
+    model: str
+    llm: bool = Field(description="False for `offline-rules`: rules written by hand, no language model.")
+    held_out: CountOut | None = Field(description="On examples not looked at while the rules were written.")
+    tuned: CountOut | None = Field(description="On examples that the rules were written by.")
+
+
 class GraphOut(Schema):
     assistant_id: str
     pool: str = Field(description="The home pool; what is live stands in the routing document.")
@@ -48,10 +62,17 @@ class GraphOut(Schema):
     graph_digest: str
     synced_at: datetime
     missing_since: datetime | None
+    evaluations: list[EvaluationOut] = Field(
+        description="Accuracy per model on labelled examples; empty where nobody labelled any."
+    )
 
     @staticmethod
     def resolve_pool(record: GraphRecord | dict[str, Any]) -> str:
         return record["pool"] if isinstance(record, dict) else record.home_pool
+
+    @staticmethod
+    def resolve_evaluations(record: GraphRecord | dict[str, Any]) -> tuple[Evaluation, ...]:
+        return evaluations_of(record["assistant_id"] if isinstance(record, dict) else record.pk)
 
 
 class GraphsOut(Schema):

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from fleet.sdk import LangGraphError, run_graph_with_meta
+from registry_app.evaluations import evaluations_of
 from registry_app.models import AuditEntry, GraphRecord
 from routing_app.run_form import RunForm
 from routing_app.selectors import drift_by_subject, live_revision, routing_history
@@ -68,6 +69,7 @@ def graph_detail(request: HttpRequest, assistant_id: str) -> HttpResponse:
         "may_run": request.user.has_perm(RUN),
         "needs": RUN,
         "history": routing_history(record.pk),
+        "evaluations": evaluations_of(record.pk),
         "drift": drift_by_subject().get(record.pk, []),
         "schema": json.dumps(record.input_schema, indent=2, ensure_ascii=False),
         "call": json.dumps(call, indent=2, ensure_ascii=False),

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contract.registry import GRAPHS
+from registry_app.evaluations import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOLDER = Path(__file__).parent
-#: Where the app reads what was measured: graph → model → counts.
-RECORD = Path(__file__).parents[2] / "registry_app" / "evaluations.json"
 #: Graph → what of its output is compared with an example's label.
 ANSWERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     **dict.fromkeys(
@@ -57,8 +56,8 @@ class Report:
     wrong: dict[str, list[Any]] = field(default_factory=dict)
 
 
-async def evaluate(assistant_id: str) -> Report:
-    """Run every example through the graph. Raises what the graph raises: a broken model has no accuracy."""
+async def evaluate(assistant_id: str, *, most: int | None = None) -> Report:
+    """Run the examples (the first `most`) through the graph. Raises what it raises: a broken model has no accuracy."""
     (spec,) = [spec for spec in GRAPHS if spec.assistant_id == assistant_id]
     graph, gate = import_module(spec.module).build_graph(), asyncio.Semaphore(CALLS_AT_ONCE)
 
@@ -67,7 +66,7 @@ async def evaluate(assistant_id: str) -> Report:
             output: dict[str, Any] = await graph.ainvoke(example["input"])
             return output
 
-    examples = load(assistant_id)
+    examples = load(assistant_id)[:most]
     outputs = await asyncio.gather(*map(run, examples))
     return _report(assistant_id, examples, outputs)
 

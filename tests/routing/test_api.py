@@ -9,6 +9,7 @@ import pytest
 
 from contract.registry import GRAPHS
 from contract.routing_document import digest, parse
+from registry_app.evaluations import RECORD
 from registry_app.models import ApiKey, AuditEntry
 from routing_app.models import Pool, RoutingRevision
 
@@ -32,6 +33,17 @@ def test_the_registry_lists_every_graph_with_a_first_example(keyed: Keyed) -> No
     assert {item["assistant_id"] for item in items} == {spec.assistant_id for spec in GRAPHS}
     assert all(item["input_schema"]["examples"] for item in items)
     assert {"assistant_id", "pool", "input_schema", "resumable", "enabled", "description"} <= set(items[0])
+
+
+def test_the_registry_says_how_often_each_model_is_right(keyed: Keyed) -> None:
+    client = keyed("read")
+    (rules,) = client.get("/api/registry/graphs/classify_recruitment").json()["evaluations"]
+    assert (rules["model"], rules["llm"]) == ("offline-rules", False)
+    counts = json.loads(RECORD.read_text())["classify_recruitment"]["offline-rules"]["by_split"]
+    for split in ("held_out", "tuned"):
+        right, total = counts[split]["right"], counts[split]["total"]
+        assert rules[split] == {"right": right, "total": total, "accuracy": round(right / total, 3)}
+    assert client.get("/api/registry/graphs/email_compose").json()["evaluations"] == []
 
 
 def test_allowlist_publish_and_roll_back_through_the_api(keyed: Keyed, email_graphs: list[str]) -> None:

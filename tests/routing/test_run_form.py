@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from contract.registry import GRAPHS
 from contract.shapes import SHAPES
+from registry_app.evaluations import RECORD
 from registry_app.models import GraphRecord
 from routing_app.dispatcher.shapes import InputShape
 from routing_app.run_form import RunForm
@@ -65,6 +67,22 @@ def test_the_page_of_a_graph_shows_its_form_and_refuses(live: int, member: Calla
     assert 'to <b class="u-pool">EMAIL</b>' in text
     viewer.handler.enforce_csrf_checks = False
     assert viewer.post("/registry/graphs/email_compose").status_code == 403
+
+
+def test_the_page_of_a_graph_says_how_often_it_is_right(live: int, member: Callable[[str], Client]) -> None:
+    viewer = member("viewer")
+    pages = {
+        record.pk: viewer.get(f"/registry/graphs/{record.pk}").content.decode()
+        for record in GraphRecord.objects.filter(pk__in=["classify_reply", "score_contact", "email_compose"])
+    }
+    recorded = json.loads(RECORD.read_text())["classify_reply"]["offline-rules"]["by_split"]
+    for split in ("held_out", "tuned"):
+        right, total = recorded[split]["right"], recorded[split]["total"]
+        shown = f'<b>{100 * right // total}%</b> <span class="u-quiet">{right} of {total}</span>'
+        assert shown in pages["classify_reply"]
+    assert "rules written by hand, no language model" in pages["classify_reply"]
+    assert '<span class="u-quiet">none</span>' in pages["score_contact"]  # it has no tuned examples
+    assert "How often it is right" not in pages["email_compose"]
 
 
 def test_a_field_left_out_is_422_with_the_form(live: int, admin_client: Client) -> None:
