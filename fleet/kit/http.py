@@ -164,11 +164,10 @@ class Session:
                 "GET", str(url.copy_with(raw_path=b"/robots.txt", fragment=None)), {}, None
             )
             rules = robots.rules_of(reply.status, reply.text())
-            kept_s = robots.UNREADABLE_KEPT_S if robots.unreadable(reply.status) else robots.KEPT_S
-            _book.keep(origin, rules, time.monotonic(), for_s=kept_s)
-        if rules.disallow_all:
+            _book.keep(origin, rules, time.monotonic())
+        if not rules.known:
             raise SourceError(self._source.name, "does not give its robots.txt, so its pages are left alone")
-        if not rules.can_fetch(AGENT, str(url)):
+        if not rules.allow(AGENT, str(url)):
             raise SourceError(self._source.name, f"asks robots not to read {url.path}")
 
     async def _send(self, method: str, url: httpx.URL, content: bytes | None) -> Reply:

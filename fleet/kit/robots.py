@@ -6,6 +6,7 @@ That parser compares prefixes and takes the first rule that fits: it knows no `*
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,25 +16,31 @@ if TYPE_CHECKING:
 MOST_ORIGINS = 500
 #: RFC 9309 lets a copy stand in for a day; a file that could not be read is asked for again soon.
 KEPT_S = 24 * 3600.0
-UNREADABLE_KEPT_S = 60.0
+UNKNOWN_KEPT_S = 60.0
 
 
-def rules_of(status: int, text: str) -> RobotFileParser:
-    """A site without the file allows all; one that fails to give it allows nothing."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What one origin asks of robots. Without a parser there is nothing to ask: all is allowed, or nothing is known."""
+
+    known: bool
+    parser: RobotFileParser | None = None
+
+    def allow(self, agent: str, url: str) -> bool:
+        return self.known and (self.parser is None or self.parser.can_fetch(agent, url))
+
+
+def rules_of(status: int, text: str) -> Rules:
+    """A site without the file allows all; one that fails to give it allows nothing for now."""
     from urllib.robotparser import RobotFileParser
 
-    rules = RobotFileParser()
-    if status < 300:
-        rules.parse(text.removeprefix("\ufeff").splitlines())
-    elif unreadable(status):
-        rules.disallow_all = True
-    else:
-        rules.allow_all = True
-    return rules
-
-
-def unreadable(status: int) -> bool:
-    return status == 429 or status >= 500
+    if status == 429 or status >= 500:
+        return Rules(known=False)
+    if status >= 300:
+        return Rules(known=True)
+    parser = RobotFileParser()
+    parser.parse(text.removeprefix("\ufeff").splitlines())
+    return Rules(known=True, parser=parser)
 
 
 class Book:
@@ -41,14 +48,14 @@ class Book:
 
     def __init__(self, most: int = MOST_ORIGINS) -> None:
         self._most = most
-        self._rules: OrderedDict[Hashable, tuple[RobotFileParser, float]] = OrderedDict()
+        self._rules: OrderedDict[Hashable, tuple[Rules, float]] = OrderedDict()
 
-    def find(self, origin: Hashable, now: float) -> RobotFileParser | None:
+    def find(self, origin: Hashable, now: float) -> Rules | None:
         rules, until = self._rules.get(origin, (None, now))
         return rules if until > now else None
 
-    def keep(self, origin: Hashable, rules: RobotFileParser, now: float, *, for_s: float) -> None:
+    def keep(self, origin: Hashable, rules: Rules, now: float) -> None:
         self._rules.pop(origin, None)
-        self._rules[origin] = rules, now + for_s
+        self._rules[origin] = rules, now + (KEPT_S if rules.known else UNKNOWN_KEPT_S)
         while len(self._rules) > self._most:
             self._rules.popitem(last=False)

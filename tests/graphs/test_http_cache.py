@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from fleet.kit import http, robots
@@ -62,7 +64,8 @@ async def test_an_answer_that_may_be_old_is_asked_about(loopback, sent, asks):
 
 
 async def test_a_changed_answer_takes_the_old_one_s_place(loopback):
-    service = loopback(lambda asked: (200, {"etag": f'"{len(service.asked)}"'}, {"n": len(service.asked)}))
+    numbers = count(1)
+    service = loopback(lambda asked: (200, {"etag": f'"{(n := next(numbers))}"'}, {"n": n}))
     source = Source("thing", service.base_url)
     assert await twice(source) == [{"n": 1}, {"n": 2}]
     assert await twice(source) == [{"n": 3}, {"n": 4}]
@@ -87,7 +90,8 @@ async def test_what_may_not_be_kept_is_asked_for_anew(loopback, status, headers)
 
 
 async def test_a_post_is_never_answered_from_the_shelf_and_clears_its_address(loopback):
-    service = loopback(lambda asked: (200, {"cache-control": "max-age=60"}, {"n": len(service.asked)}))
+    numbers = count(1)
+    service = loopback(lambda asked: (200, {"cache-control": "max-age=60"}, {"n": next(numbers)}))
     async with connect(Source("thing", service.base_url)) as session:
         assert await session.get_json("/x") == {"n": 1}
         assert [await session.post_json("/x", {}), await session.post_json("/x", {})] == [{"n": 2}, {"n": 3}]
@@ -186,13 +190,18 @@ async def test_a_site_that_fails_to_say_is_left_alone(loopback, status):
 
 def test_the_book_forgets_in_time_and_in_number():
     book = robots.Book(most=2)
-    rules = robots.rules_of(404, "")
+    rules, unknown = robots.rules_of(404, ""), robots.rules_of(503, "")
     for origin in ("a", "b", "c"):
-        book.keep(origin, rules, 0.0, for_s=60)
-    assert [book.find(origin, 59.0) for origin in "abc"] == [None, rules, rules]
-    assert book.find("c", 60.0) is None
+        book.keep(origin, rules, 0.0)
+    assert [book.find(origin, robots.KEPT_S - 1) for origin in "abc"] == [None, rules, rules]
+    assert book.find("c", robots.KEPT_S) is None
+    book.keep("c", unknown, 0.0)
+    assert [book.find("c", robots.UNKNOWN_KEPT_S - 1), book.find("c", robots.UNKNOWN_KEPT_S)] == [
+        unknown,
+        None,
+    ]
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_rule():
     rules = robots.rules_of(200, "\ufeffUser-agent: *\nDisallow: /")
-    assert not rules.can_fetch(http.AGENT, "https://x.example/about")
+    assert not rules.allow(http.AGENT, "https://x.example/about")
