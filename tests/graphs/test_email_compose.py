@@ -114,3 +114,10 @@ def test_offline_refinement_removes_what_the_critique_found():
     refined = letters.refine(facts)
     assert letters.critique({**facts, "draft": refined})["issues"] == []
     assert refined["subject"] == "Relay now"
+
+
+def test_offline_refinement_names_the_company_the_draft_forgot():
+    draft = {"subject": "An idea", "body": "Hi Maya,\n\nIs a call useful?\n\nBest,\nSam"}
+    refined = letters.refine({**EXAMPLE, "draft": draft})
+    assert refined["subject"] == "Northwind Robotics: An idea"
+    assert letters.critique({**EXAMPLE, "draft": refined})["issues"] == []

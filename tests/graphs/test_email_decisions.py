@@ -56,7 +56,9 @@ async def test_signal_the_model_made_up_holds_the_mail(model):
 async def test_need_is_answered_point_by_point():
     letter = await answer()
     assert (letter["decision"], letter["open_points"]) == ("apply", ["Required: GDPR compliance."])
-    assert "integration with HubSpot" in letter["body"]
+    assert "“integration with HubSpot”" in letter["body"]
+    assert "Required:" not in letter["body"]
+    assert (letter["critique"]["issues"], letter["refined"]) == ([], False)
     assert "GDPR" in letter["body"]
 
 

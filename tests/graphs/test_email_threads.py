@@ -60,6 +60,27 @@ async def test_question_is_answered_from_the_given_answers_alone():
 
 
 @pytest.mark.parametrize(
+    ("body", "asks"),
+    [
+        ("Not now, come back in Q3.", "Shall I write again in Q3?"),
+        ("Not now, maybe next year.", "Shall I write again next year?"),
+        ("Not now.", "When would be a better time?"),
+    ],
+)
+async def test_later_is_asked_about_as_they_said_it_and_in_their_thread(body, asks):
+    letter = await answer(body)
+    assert asks in letter["body"]
+    assert (letter["subject"], letter["refined"]) == ("Re: Relay for Northwind Robotics", False)
+
+
+async def test_a_short_thread_keeps_its_subject():
+    message = {"subject": "Re: a call", "body": "Please talk to my colleague Tomas Vik instead."}
+    letter = await reply.build_graph().ainvoke({**REPLY, "message": message})
+    assert letter["subject"] == "Re: a call"
+    assert "May I say that you sent me?" in letter["body"]
+
+
+@pytest.mark.parametrize(
     ("body", "handling"),
     [
         ("Please remove me from your list.", "silence"),

@@ -26,9 +26,8 @@ async def twice(source: Source, path: str = "/x") -> list[object]:
 
 
 async def test_a_fresh_answer_is_used_again(loopback):
-    service = loopback(
-        lambda asked: (200, {"cache-control": "private, max-age=60"}, {"n": len(service.asked)})
-    )
+    numbers = count(1)
+    service = loopback(lambda asked: (200, {"cache-control": "private, max-age=60"}, {"n": next(numbers)}))
     source = Source("thing", service.base_url)
     assert await twice(source) == [{"n": 1}, {"n": 1}]
     assert await twice(source, "/y") == [{"n": 2}, {"n": 2}]

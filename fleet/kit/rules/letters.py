@@ -21,6 +21,10 @@ FILLER = (
     "touching base",
 )
 SPAM = ("100%", "act now", "click here", "guarantee", "limited time", "risk-free", "risk free")
+_LATER = re.compile(
+    r"\b(?:[Qq][1-4]|[Nn]ext (?:month|quarter|spring|summer|autumn|fall|year)|January|February|March|April|May|June|July|August"
+    r"|September|October|November|December)\b"
+)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*%?")
 DEFAULT_ASK = "Would a 15-minute call next week be useful?"
 
@@ -73,12 +77,13 @@ def reply(facts: dict[str, Any]) -> dict[str, Any]:
         "question": " ".join(known)
         or "I do not want to guess at this. I will check with my colleagues and come back to you with an exact answer.",
         "not_now": "Understood, and thank you for telling me. I will leave it there for now.",
-        "referral": "Thank you for pointing me to the right person. I will write to them and mention you only if you are fine with that.",
+        "referral": "Thank you for pointing me to the right person. I will write to them.",
     }.get(intent, "Thank you for your answer.")
     ask = {
         "interested": "Which day next week suits you for 15 minutes?",
         "question": "Does that help, or shall we take 15 minutes to go through it?",
-        "not_now": "Shall I come back next quarter?",
+        "not_now": _later(clean(message.get("body"), 5000)),
+        "referral": "May I say that you sent me?",
     }.get(intent, "")
     body = [greeting(contact), middle, ask, signature(section(facts.get("sender")))]
     return {"subject": reply_subject(clean(message.get("subject"))), "body": "\n\n".join(filter(None, body))}
@@ -100,7 +105,7 @@ def refine(facts: dict[str, Any]) -> dict[str, Any]:
     mail = section(facts.get("draft"))
     body, subject = str(mail.get("body") or ""), str(mail.get("subject") or "")
     name = clean(section(facts.get("company")).get("name"), 80)
-    if name and name.lower() not in (subject + body).lower():
+    if f"never names {name}" in _issues(subject, body, name):
         subject = f"{name}: {subject}"
     supported = _numbers_in(facts)
     paragraphs = [part.strip() for part in body.split("\n\n") if part.strip()]
@@ -189,10 +194,22 @@ def _issues(subject: str, body: str, company: str) -> list[str]:
         "shouts with an exclamation mark" if "!" in body + subject else "",
         "asks nothing" if "?" not in body and not re.search(r"one-word reply|leave it", low) else "",
         "asks more than one question" if body.count("?") > 1 else "",
-        f"never names {company}" if company and company.lower() not in (subject + body).lower() else "",
+        f"never names {company}" if company and not _names(company, subject, body) else "",
         f"the subject is longer than {MAX_SUBJECT} characters" if len(subject) > MAX_SUBJECT else "",
         "the subject is in capitals" if subject.isupper() and len(subject) > 5 else "",
     ]
+
+
+def _names(company: str, subject: str, body: str) -> bool:
+    """Within a thread both sides know whom it is about, and its subject stays as it is."""
+    return subject.lower().startswith("re:") or company.lower() in (subject + body).lower()
+
+
+def _later(message: str) -> str:
+    time = _LATER.search(message)
+    if not time:
+        return "When would be a better time?"
+    return f"Shall I write again {'' if time[0].lower().startswith('next') else 'in '}{time[0]}?"
 
 
 def _unsupported_numbers(body: str, facts: dict[str, Any]) -> list[str]:
