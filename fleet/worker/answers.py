@@ -7,7 +7,7 @@ Both answer 200 at once (JSON after 50 ms), so that the caller learns the run's 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleet.worker import sse
 
@@ -28,7 +28,7 @@ class WaitAnswer:
 
     def __init__(
         self,
-        task: asyncio.Task[Outcome],
+        task: asyncio.Future[Outcome],
         headers: Mapping[str, str],
         on_leave: Callable[[], None] | None = None,
     ) -> None:
@@ -46,11 +46,10 @@ class WaitAnswer:
             return
         await send(_start(self._headers))
         left = asyncio.ensure_future(_left(receive))
+        either: set[asyncio.Future[Any]] = {task, left}
         try:
             while True:
-                done, _ = await asyncio.wait(
-                    {task, left}, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, _ = await asyncio.wait(either, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
                 if task in done:
                     await send(_part(task.result().body, more=False))
                     return

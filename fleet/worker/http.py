@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from contract.errors import kind_for_status
 from contract.headers import X_NOT_BEGUN
 from fleet.worker.encode import dumps
 from fleet.worker.errors import Refused
@@ -92,7 +93,8 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
 
 
 def refusal(refused: Refused) -> Response:
-    return json_answer({"detail": refused.detail}, refused.status, refused.headers)
+    problem = {"detail": refused.detail, "kind": kind_for_status(refused.status)}
+    return json_answer(problem, refused.status, refused.headers)
 
 
 async def read_body(request: Request, most: int) -> bytes:

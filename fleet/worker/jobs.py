@@ -93,6 +93,7 @@ async def keep_up(service: Service) -> None:
                     live.cancel(row["cancel_action"])
             if lost := await runs.store.end_lost_runs():
                 log.warning("ended %d runs whose process is gone", lost)
+            await runs.store.delete_temporary_threads()
             if lost := await service.jobs_queue.retry_lost_jobs():
                 log.warning("queued %d background runs of dead workers again", lost)
         except (Refused, psycopg.Error, pe.ProcrastinateException) as error:

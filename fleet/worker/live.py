@@ -83,7 +83,8 @@ class LiveRun:
     task: asyncio.Task[Outcome] | None = None
     cancel_action: CancelAction | None = None
     _listeners: list[Listener] = field(default_factory=list)
-    _kept: list[bytes] = field(default_factory=list)
+    #: The events of a resumable stream.
+    kept: list[bytes] = field(default_factory=list)
     _events: int = 0
     _ended: bool = False
 
@@ -93,14 +94,14 @@ class LiveRun:
         event_id = str(self._events) if self.payload.stream_resumable else ""
         frame = sse.frame(event, data if isinstance(data, bytes) else dumps(data), event_id)
         if self.payload.stream_resumable:
-            self._kept.append(frame)
+            self.kept.append(frame)
         for listener in self._listeners:
             listener.push(frame)
 
     def listen(self, after: int = 0) -> Listener:
         """Return a reader of the events to come, and of the kept ones past number `after`."""
         listener = Listener()
-        for frame in self._kept[after:]:
+        for frame in self.kept[after:]:
             listener.push(frame)
         if self._ended:
             listener.push(None)

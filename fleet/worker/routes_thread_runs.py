@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from fleet.worker.errors import Refused
 from fleet.worker.facts import read_facts
 from fleet.worker.http import json_answer, read_body
 from fleet.worker.ids import new_id
-from fleet.worker.live import Listener
+from fleet.worker.live import Listener, LiveRun
 from fleet.worker.payload import RunPayload, load_json, load_object, parse_run, parse_uuid
 from fleet.worker.routes_runs import attest, leaving
 from fleet.worker.routes_threads import service_of, thread_id_of, threads_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from fleet.worker.live import LiveRun
+    from fleet.worker.ended import EndedRun
     from fleet.worker.threaded import ThreadedRuns
 
 _MOST_BATCH = 100
@@ -109,7 +110,11 @@ async def _enqueue_stateless(request: Request, payload: RunPayload, raw: dict[st
     thread_id = new_id()
     await runs.store.create_thread(thread_id, {}, keep=False)
     return await runs.enqueue(
-        thread_id, payload, raw, read_facts(dict(request.headers.items())), temporary=True
+        thread_id,
+        payload,
+        raw,
+        read_facts(dict(request.headers.items())),
+        temporary=payload.on_completion == "delete",
     )
 
 
@@ -129,8 +134,10 @@ async def list_runs(request: Request) -> Response:
 
 
 async def get(request: Request) -> Response:
-    row = await threads_of(request).store.run(thread_id_of(request), run_id_of(request))
-    return json_answer(run_json(request, row))
+    stateless = _stateless(request)
+    if stateless is not None:
+        return json_answer(_stateless_json(stateless))
+    return json_answer(run_json(request, await _row(request)))
 
 
 async def delete(request: Request) -> Response:
@@ -139,31 +146,29 @@ async def delete(request: Request) -> Response:
 
 
 async def join(request: Request) -> ASGIApp:
-    thread_id, run_id = thread_id_of(request), run_id_of(request)
-    live = service_of(request).live.find(run_id, thread_id)
-    place = f"/threads/{thread_id}/runs/{run_id}"
-    headers = {"location": f"{place}/join", "content-location": place}
-    if live is not None:
-        return WaitAnswer(live.started, headers, live.cancel if _cancels(request) else None)
-    runs = threads_of(request)
-    await runs.store.run(thread_id, run_id)
-    return WaitAnswer(asyncio.create_task(runs.join(thread_id, run_id)), headers)
+    found = _here(request)
+    if isinstance(found, LiveRun):
+        leave = found.cancel if _cancels(request) else None
+        return WaitAnswer(found.started, _places(found.thread_id, found.run_id, "join"), leave)
+    if found is not None:
+        return WaitAnswer(found.told(), _places(found.thread_id, found.run_id, "join"))
+    thread_id, run_id = _ids(await _row(request))
+    followed = asyncio.create_task(threads_of(request).join(thread_id, run_id))
+    return WaitAnswer(followed, _places(thread_id, run_id, "join"))
 
 
 async def join_stream(request: Request) -> ASGIApp:
-    thread_id, run_id = thread_id_of(request), run_id_of(request)
-    live = service_of(request).live.find(run_id, thread_id)
-    place = f"/threads/{thread_id}/runs/{run_id}"
-    headers = {"location": f"{place}/stream", "content-location": place}
-    if live is not None:
+    found = _here(request)
+    if found is not None:
         last = request.headers.get("last-event-id", "")
-        listener = live.listen(int(last) if last.isdigit() else 0)
-        return EventsAnswer(listener, headers, live.cancel if _cancels(request) else None)
+        listener = found.listen(int(last) if last.isdigit() else 0)
+        leave = found.cancel if isinstance(found, LiveRun) and _cancels(request) else None
+        return EventsAnswer(listener, _places(found.thread_id, found.run_id, "stream"), leave)
     runs = threads_of(request)
-    await runs.store.run(thread_id, run_id)
+    thread_id, run_id = _ids(await _row(request))
     listener = Listener()
     service_of(request).keep(asyncio.ensure_future(_tell_end(runs, thread_id, run_id, listener)))
-    return EventsAnswer(listener, headers)
+    return EventsAnswer(listener, _places(thread_id, run_id, "stream"))
 
 
 async def _tell_end(runs: ThreadedRuns, thread_id: str, run_id: str, listener: Listener) -> None:
@@ -176,7 +181,7 @@ async def _tell_end(runs: ThreadedRuns, thread_id: str, run_id: str, listener: L
 
 
 async def cancel(request: Request) -> Response:
-    thread_id, run_id = thread_id_of(request), run_id_of(request)
+    thread_id, run_id = _thread_named(request), run_id_of(request)
     query = request.query_params
     action: Literal["interrupt", "rollback"] = (
         "rollback" if query.get("action") == "rollback" else "interrupt"
@@ -186,17 +191,22 @@ async def cancel(request: Request) -> Response:
     if live is not None and live.task is not None:
         live.cancel(action)
         done: asyncio.Future[Any] = live.task
+        ran_on = live.thread_id
     else:
         row = await threads_of(request).store.find_run(run_id)
-        if row is None or str(row["thread_id"]) != thread_id or row["status"] not in ("pending", "running"):
+        if (
+            row is None
+            or thread_id not in (None, str(row["thread_id"]))
+            or row["status"] not in ("pending", "running")
+        ):
             raise Refused(404, "No runs found to cancel.")
         done = asyncio.ensure_future(threads_of(request).cancel(row, action))
+        ran_on = str(row["thread_id"])
         service_of(request).keep(done)
     if not waits:
         return Response(status_code=202)
     await asyncio.wait({done})
-    place = f"/threads/{thread_id}/runs/{run_id}"
-    return json_answer({}, headers={"location": f"{place}/join", "content-location": place})
+    return json_answer({}, headers=_places(ran_on, run_id, "join"))
 
 
 async def cancel_many(request: Request) -> Response:
@@ -252,6 +262,57 @@ def run_json(request: Request, row: DictRow) -> dict[str, Any]:
         "kwargs": {key: row["kwargs"].get(key) for key in _KEPT},
         "multitask_strategy": row["multitask_strategy"],
     }
+
+
+def _stateless_json(run: LiveRun | EndedRun) -> dict[str, Any]:
+    """Return a stateless run as clients read it: what it was given is not kept."""
+    began = datetime.fromtimestamp(int(run.run_id.replace("-", "")[:12], 16) / 1000, UTC)  # ids are UUIDv7
+    facts: dict[str, Any] = {"run_id": run.run_id, "thread_id": run.thread_id, "created_at": began}
+    facts |= {"metadata": {}, "kwargs": {}}
+    if isinstance(run, LiveRun):
+        uuid, strategy = run.entry.uuid, run.payload.multitask_strategy
+        return facts | {
+            "assistant_id": uuid, "updated_at": began, "status": "running", "multitask_strategy": strategy
+        }  # fmt: skip
+    return facts | {
+        "assistant_id": run.assistant_uuid,
+        "updated_at": datetime.fromtimestamp(run.ended_at, UTC),
+        "status": run.outcome.status,
+        "multitask_strategy": run.multitask_strategy,
+    }
+
+
+def _thread_named(request: Request) -> str | None:
+    """The thread in the path; a run without one is named by its id alone, `/runs/{run_id}`."""
+    return thread_id_of(request) if "thread_id" in request.path_params else None
+
+
+def _here(request: Request) -> LiveRun | EndedRun | None:
+    """The run when it is this process's own: it runs, or it was stateless and ended just now."""
+    service, run_id, thread_id = service_of(request), run_id_of(request), _thread_named(request)
+    return service.live.find(run_id, thread_id) or service.ended.find(run_id, thread_id)
+
+
+def _stateless(request: Request) -> LiveRun | EndedRun | None:
+    found = _here(request)
+    return None if isinstance(found, LiveRun) and found.threaded else found
+
+
+async def _row(request: Request) -> DictRow:
+    store, run_id, thread_id = threads_of(request).store, run_id_of(request), _thread_named(request)
+    row = await (store.find_run(run_id) if thread_id is None else store.run(thread_id, run_id))
+    if row is None:
+        raise Refused(404, "Run not found")
+    return row
+
+
+def _ids(row: DictRow) -> tuple[str, str]:
+    return str(row["thread_id"]), str(row["run_id"])
+
+
+def _places(thread_id: str, run_id: str, way: Literal["join", "stream"]) -> dict[str, str]:
+    place = f"/threads/{thread_id}/runs/{run_id}"
+    return {"location": f"{place}/{way}", "content-location": place}
 
 
 def _cancels(request: Request) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fleet.worker.ended import EndedRuns
 from fleet.worker.errors import Refused, no_database
 from fleet.worker.execute import execute
 from fleet.worker.ids import new_id
@@ -35,6 +36,7 @@ class Service:
     _jobs_queue: JobQueue | None = None
     _kept: set[asyncio.Future[Any]] = field(default_factory=set)
     finished: dict[str, int] = field(default_factory=dict)
+    ended: EndedRuns = field(default_factory=EndedRuns)
 
     def attach(self, threaded: ThreadedRuns, jobs_queue: JobQueue) -> None:
         """Add what needs a database."""
@@ -118,7 +120,9 @@ class Service:
 
     async def _run_stateless(self, run: LiveRun) -> Outcome:
         try:
-            return await self.run_graph(run, run.entry.graph)
+            outcome = await self.run_graph(run, run.entry.graph)
+            self.ended.add(run, outcome)
+            return outcome
         finally:
             self.live.remove(run)
 

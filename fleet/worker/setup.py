@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS run (
 CREATE INDEX IF NOT EXISTS run_of_thread ON run (thread_id, seq DESC);
 CREATE INDEX IF NOT EXISTS run_unfinished ON run (thread_id, seq) WHERE status IN ('pending', 'running');
 CREATE INDEX IF NOT EXISTS run_leases ON run (lease_until) WHERE status IN ('pending', 'running');
+CREATE INDEX IF NOT EXISTS run_temporary ON run (updated_at) WHERE temporary;
 CREATE UNIQUE INDEX IF NOT EXISTS one_running_run_a_thread ON run (thread_id) WHERE status = 'running';
 """
 

@@ -12,6 +12,7 @@ from psycopg import errors as pg
 from psycopg.types.json import Jsonb
 
 from fleet.worker.encode import dumps
+from fleet.worker.ended import KEPT_S
 from fleet.worker.errors import Refused
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fleet.worker.database import Connection, Database
 
 LEASE_S = 10
+_MOST_DELETED = 200
 
 _ACCEPT = """
 WITH earlier AS MATERIALIZED (
@@ -90,6 +92,13 @@ RETURNING thread_id
 """
 
 
+_TEMPORARY = """
+SELECT thread_id::text FROM run
+WHERE temporary AND status NOT IN ('pending', 'running') AND updated_at < now() - make_interval(secs => %(kept)s)
+ORDER BY updated_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+"""
+
+
 class Store:
     """The statements over threads and runs. Every method may raise `Refused` 503 when the database is away."""
 
@@ -148,6 +157,16 @@ class Store:
             gone = await connection.execute("DELETE FROM thread WHERE thread_id = %s", (thread_id,))
             if gone.rowcount == 0:
                 raise Refused(404, f"Thread with ID {thread_id} not found")
+
+    async def delete_temporary_threads(self) -> int:
+        """Delete the threads of stateless runs that ended a while ago, so that they could be joined until now."""
+        async with self.database.connect() as connection, connection.transaction():
+            found = await connection.execute(_TEMPORARY, {"kept": KEPT_S, "most": _MOST_DELETED})
+            ids = [row["thread_id"] for row in await found.fetchall()]
+            for thread_id in ids:
+                await connection.execute(_DELETE_CHECKPOINTS, {"thread": thread_id})
+            await connection.execute("DELETE FROM thread WHERE thread_id = ANY(%s::uuid[])", (ids,))
+        return len(ids)
 
     async def copy_thread(self, thread_id: str, new_id: str) -> DictRow:
         """Copy a thread with its checkpoints, without its runs."""

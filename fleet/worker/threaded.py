@@ -270,8 +270,6 @@ class ThreadedRuns:
             await asyncio.wait({run.task})
             await self.store.hand_over(run_id, run.attempt)
             raise Handover from None
-        if row["temporary"] and payload.on_completion == "delete":
-            await self.store.delete_thread(run.thread_id)
 
     async def _claim_background(self, run_id: str) -> DictRow | None:
         while (row := await self.store.claim(run_id)) is None:
@@ -284,17 +282,23 @@ class ThreadedRuns:
     # ── follow and stop ──
 
     async def join(self, thread_id: str, run_id: str) -> Outcome:
-        """Wait for the end of a run, wherever it runs.
-
-        Raises:
-            Refused: 404 when there is no such run.
-        """
+        """Wait for the end of a run, wherever it runs."""
         live = self.service.live.find(run_id, thread_id)
         if live is not None and live.task is not None:
             return await asyncio.shield(live.task)
-        while (row := await self.store.run(thread_id, run_id))["status"] in _UNFINISHED:  # noqa: ASYNC110 - another process may end it
+        while (row := await self._seen(thread_id, run_id)) is None or row["status"] in _UNFINISHED:  # noqa: ASYNC110 - another process may end it
             await asyncio.sleep(_POLL_S)
         return Outcome(status=row["status"], body=dumps(row["result"] if row["result"] is not None else {}))
+
+    async def _seen(self, thread_id: str, run_id: str) -> dict[str, Any] | None:
+        """The run as it is now, None while the database is away; one that was deleted meanwhile has failed."""
+        try:
+            return await self.store.run(thread_id, run_id)
+        except Refused as refused:
+            if refused.status != 404:
+                return None
+            problem = {"error": "RunDeleted", "message": "the run was deleted while it was awaited"}
+            return {"status": "error", "result": {"__error__": problem}}
 
     async def cancel(self, row: DictRow, action: Literal["interrupt", "rollback"]) -> None:
         """Stop an unfinished run and wait until it is recorded as such."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from routing_app.dispatcher.relay import Mode
 
 STARTS: dict[str, Mode] = {"wait": "wait", "stream": "stream"}
+FOLLOWS: dict[str, Mode] = {"join": "wait", "stream": "stream"}
 MAX_BATCH = 1_000
 
 
@@ -45,7 +46,7 @@ class Runs:
             _only_post(call)
             await self._cancel_many(call)
         elif rest[0] == "crons":
-            raise Problem(404, "crons are not served", kind="client", code="NOT_FOUND")
+            raise no_crons()
         else:
             await self._existing(call, rest)
 
@@ -61,7 +62,7 @@ class Runs:
         run_id = require_uuid(rest[0], "run")
         slug, replica = self._board.whereabouts.find(run_id) or await self._search(call.path)
         body = await self._board.read(call)
-        mode: Mode = "stream" if rest[-1] == "stream" else "plain"
+        mode = FOLLOWS.get(rest[-1], "plain")
         await self._board.send(call, self._board.pool(slug), body, mode, replica=replica)
 
     async def _search(self, path: str) -> tuple[str, str]:
@@ -111,8 +112,10 @@ class Runs:
             return [_not_started(item, problem.detail, problem.kind) for item in items]
         runs = answer.json()
         if answer.status != 200 or not isinstance(runs, list) or len(runs) != len(items):
-            detail = f"pool {slug} answered {answer.status}"
-            return [_not_started(item, detail, "backend") for item in items]
+            said = runs.get("detail") if isinstance(runs, dict) else None
+            detail = f"pool {slug} answered {answer.status}" + (f": {said}" if said else "")
+            kind = "client" if 400 <= answer.status < 500 and answer.status != 429 else "backend"
+            return [_not_started(item, detail, kind) for item in items]
         for run in runs:
             self._board.whereabouts.note(run["run_id"], slug, answer.replica)
         return runs
@@ -159,6 +162,10 @@ def _not_started(item: dict[str, Any], detail: str, kind: str) -> dict[str, Any]
         "status": "error",
         "error": {"error": "BackendError", "message": detail, "kind": kind},
     }
+
+
+def no_crons() -> Problem:
+    return Problem(404, "crons are not served", kind="client", code="NOT_FOUND")
 
 
 def _only_post(call: Call) -> None:

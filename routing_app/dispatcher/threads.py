@@ -13,7 +13,7 @@ from routing_app.dispatcher.assistants import page
 from routing_app.dispatcher.body import decode_object, peek_run
 from routing_app.dispatcher.directory import SORTABLE, STATUSES, ThreadRow
 from routing_app.dispatcher.errors import Problem, bad_request
-from routing_app.dispatcher.runs import STARTS, unheard_or
+from routing_app.dispatcher.runs import FOLLOWS, STARTS, no_crons, unheard_or
 from routing_app.dispatcher.switchboard import (
     Switchboard,
     method_not_allowed,
@@ -250,12 +250,10 @@ class Threads:
 
     async def _existing_run(self, call: Call, thread_id: str, rest: list[str]) -> None:
         """`/threads/{t}/runs/{r}…`: by the thread's binding; for a stateless run by memory, or by asking around."""
+        if rest[0] == "crons":
+            raise no_crons()
         require_uuid(rest[0], "run")
-        mode: Mode = "plain"
-        if rest[-1] == "join":
-            mode = "wait"
-        elif rest[-1] == "stream":
-            mode = "stream"
+        mode = FOLLOWS.get(rest[-1], "plain")
         place = self._board.whereabouts.find(rest[0]) or self._board.whereabouts.find(thread_id)
         if place is None:
             missing = "No runs found to cancel." if rest[-1] == "cancel" else "Run not found"

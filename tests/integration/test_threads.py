@@ -369,6 +369,10 @@ PROBE = {"assistant_id": "probe_email", "input": {"x": 1}}
         ("GET", f"/threads/{THREAD}/runs/{RUN}/join", None, 404, "not found"),
         ("POST", f"/threads/{THREAD}/runs/{RUN}/cancel", None, 404, "No runs found to cancel."),
         ("POST", "/runs/cancel", {"thread_id": THREAD, "run_ids": [RUN]}, 404, "No runs found to cancel."),
+        ("POST", "/runs/wait", PROBE | {"webhook": "http://example.org"}, 422, "webhook"),
+        ("POST", "/runs/crons", PROBE | {"schedule": "* * * * *"}, 404, "crons"),
+        ("POST", f"/threads/{THREAD}/runs/crons", PROBE | {"schedule": "* * * * *"}, 404, "crons"),
+        ("POST", "/threads/prune", {"thread_ids": [THREAD]}, 404, "pruning"),
         ("PUT", "/runs/wait", PROBE, 405, ""),
     ],
 )  # fmt: skip
@@ -378,3 +382,14 @@ async def test_every_refusal_has_its_status_and_says_why(
     answer = await plain.request(method, path, json=body)
     assert answer.status_code == status, answer.text
     assert says in answer.json()["detail"]
+    assert answer.json()["kind"] == "client"
+
+
+async def test_a_pool_that_refuses_its_part_of_a_batch_says_why(plain: httpx.AsyncClient) -> None:
+    runs = [PROBE, {"assistant_id": "probe_core", "input": {}, "stream_mode": "odd"}]
+    started, refused = (await plain.post("/runs/batch", json=runs)).json()
+    assert started["status"] == "pending"
+    assert (refused["run_id"], refused["status"], refused["error"]["kind"]) == (None, "error", "client")
+    assert "stream_mode" in refused["error"]["message"]
+    joined = await plain.get(f"/threads/{started['thread_id']}/runs/{started['run_id']}/join")
+    assert joined.json() == {"x": 2, "pool": "EMAIL"}

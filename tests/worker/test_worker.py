@@ -213,3 +213,65 @@ async def eventually(condition: Any, seconds: float = 20) -> bool:
             return True
         await asyncio.sleep(0.05)
     return False
+
+
+async def test_a_stateless_run_is_found_again_where_its_headers_say(worker: Server) -> None:
+    http = worker.http()
+    waited = http.post("/runs/wait", json={"assistant_id": PROBE, "input": {"x": 1}})
+    for place in (waited.headers["location"], waited.headers["content-location"] + "/join"):
+        assert http.get(place).json() == waited.json()
+    assert http.get(waited.headers["content-location"]).json()["status"] == "success"
+    body = {"assistant_id": PROBE, "input": {"x": 1}, "stream_resumable": True}
+    streamed = http.post("/runs/stream", json=body)
+    assert http.get(streamed.headers["location"]).text == streamed.text
+    rest = http.get(streamed.headers["location"], headers={"last-event-id": "2"}).text
+    assert rest
+    assert streamed.text.endswith(rest)
+    assert http.get(streamed.headers["content-location"]).json()["status"] == "success"
+    assert (
+        http.get(f"/threads/{uuid.uuid4()}/runs/{waited.headers['content-location'][-36:]}").status_code
+        == 404
+    )
+
+
+async def test_a_background_run_without_a_thread_is_joined_however_short_it_was(worker: Server) -> None:
+    async with httpx.AsyncClient(base_url=worker.url, headers={"x-api-key": SECRET}, timeout=30) as http:
+
+        async def one(x: int) -> None:
+            made = await http.post("/runs", json={"assistant_id": PROBE, "input": {"x": x}})
+            run = made.json()
+            joined = await http.get(f"/threads/{run['thread_id']}/runs/{run['run_id']}/join")
+            assert joined.json() == {"x": x + 1, "pool": "EMAIL"}
+            assert (await http.get(made.headers["content-location"])).json()["status"] == "success"
+
+        await asyncio.gather(*map(one, range(8)))
+
+
+async def test_what_runs_without_a_thread_left_goes_after_a_while(worker: Server) -> None:
+    http = worker.http()
+    run = http.post("/runs", json={"assistant_id": PROBE, "input": {"x": 1}}).json()
+    assert http.get(f"/runs/{run['run_id']}/join").json()["x"] == 2
+    with psycopg.connect(worker.database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE pool_email.run SET updated_at = now() - interval '1 hour' WHERE run_id = %s",
+            (run["run_id"],),
+        )
+        left = "SELECT count(*) FROM pool_email.thread WHERE thread_id = %s"
+        assert await eventually(lambda: connection.execute(left, (run["thread_id"],)).fetchone() == (0,))
+    assert http.get(f"/runs/{run['run_id']}").status_code == 404
+
+
+async def test_a_run_deleted_while_it_is_awaited_is_told_so(worker: Server) -> None:
+    http = worker.http()
+    thread = http.post("/threads", json={}).json()["thread_id"]
+    body = {"assistant_id": PROBE, "input": {"x": 1}, "after_seconds": 3600}
+    run = http.post(f"/threads/{thread}/runs", json=body).json()
+    async with (
+        httpx.AsyncClient(base_url=worker.url, headers={"x-api-key": SECRET}, timeout=30) as follower,
+        follower.stream("GET", f"/threads/{thread}/runs/{run['run_id']}/join") as answer,
+    ):
+        assert answer.status_code == 200
+        with psycopg.connect(worker.database_url, autocommit=True) as connection:
+            connection.execute("DELETE FROM pool_email.run WHERE run_id = %s", (run["run_id"],))
+        told = "".join([part async for part in answer.aiter_text()])
+    assert "RunDeleted" in told
