@@ -21,6 +21,7 @@ import psycopg
 
 from contract.routing_document import RoutingDocument, RoutingDocumentError, canonical_bytes, parse
 from registry_app.keyring import KeyRing, load_keyring
+from routing_app.patience import hang_up_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ class LiveState:
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             while True:  # notices sent before LISTEN, or lost, are made good by reading afresh each round
-                async with asyncio.timeout(ANSWER_S):
+                with hang_up_after(connection, ANSWER_S):
                     await self._refresh(connection)
                 async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                     pass

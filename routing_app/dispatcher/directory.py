@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from routing_app.dispatcher.errors import database_away
+from routing_app.patience import hang_up_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 STATUSES = ("idle", "busy", "interrupted", "error")
 SORTABLE = ("thread_id", "status", "created_at", "updated_at", "state_updated_at")
 _CACHE = 50_000
+ANSWER_S, _ALIVE_S = 5.0, 1.0
 _COLUMNS: LiteralString = "thread_id::text, metadata, status, pool, created_at, updated_at, state_updated_at"
 
 
@@ -81,7 +83,7 @@ class ThreadDirectory:
             open=False,
             timeout=2,
             reconnect_timeout=2,
-            check=AsyncConnectionPool.check_connection,
+            check=_alive,
             kwargs={"autocommit": True, "connect_timeout": 2, "application_name": "dispatcher-threads"},
         )
         await self._pool.open()
@@ -238,7 +240,8 @@ class ThreadDirectory:
             raise database_away()
         try:
             async with self._pool.connection() as connection:
-                yield connection
+                with hang_up_after(connection, ANSWER_S):
+                    yield connection
         except (psycopg.OperationalError, PoolTimeout):
             raise database_away() from None
 
@@ -246,6 +249,11 @@ class ThreadDirectory:
         self._bound[thread_id] = pool
         if len(self._bound) > _CACHE:
             self._bound.popitem(last=False)
+
+
+async def _alive(connection: psycopg.AsyncConnection[Any]) -> None:
+    with hang_up_after(connection, _ALIVE_S):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 _ORDERS: dict[tuple[str, bool], LiteralString] = {

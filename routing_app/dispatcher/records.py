@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import psycopg
 
+from routing_app.patience import hang_up_after
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -158,11 +160,8 @@ class Recorder:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._url, autocommit=True, connect_timeout=2, application_name="dispatcher-records"
             )
-        try:
-            async with asyncio.timeout(10):
-                await self._connection.execute(INSERT, (payload.decode(),))
-        except TimeoutError:
-            raise psycopg.OperationalError("the database did not answer in time") from None
+        with hang_up_after(self._connection, 10):
+            await self._connection.execute(INSERT, (payload.decode(),))
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

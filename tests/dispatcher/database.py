@@ -67,6 +67,9 @@ class Wire:
         self.path = folder / ".s.PGSQL.5432"
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        #: Cleared, connections stay open and nothing goes through them.
+        self.flows = asyncio.Event()
+        self.flows.set()
 
     async def join(self) -> None:
         self._server = await asyncio.start_unix_server(self._accept, self.path)
@@ -76,6 +79,7 @@ class Wire:
             return
         self._server.close()
         self._server = None
+        self.flows.set()
         for writer in list(self._writers):
             writer.transport.abort()
         self.path.unlink(missing_ok=True)
@@ -84,17 +88,17 @@ class Wire:
         there_reader, there_writer = await asyncio.open_unix_connection(self._target)
         self._writers |= {writer, there_writer}
         try:
-            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+            await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
         finally:
             self._writers -= {writer, there_writer}
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError, asyncio.CancelledError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            while data := await reader.read(65536):
+                await self.flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
 
 
 @asynccontextmanager

@@ -137,6 +137,27 @@ async def test_stateless_runs_go_on_without_the_database(
     assert rows == [(answer.headers["x-langsmith-run-id"],)]
 
 
+async def test_a_database_that_answers_nothing_is_one_that_is_away(
+    wire: tuple[Wire, str], database_url: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routing_app.live.ANSWER_S", 0.5)
+    monkeypatch.setattr("routing_app.dispatcher.directory.ANSWER_S", 0.5)
+    cable, url = wire
+    async with site(data_dir, url) as front:
+        await key_row(database_url, KEY, "*")
+        await until(lambda: len(front.dispatcher.live.keyring) == 1)
+        made = (await front.http.post("/threads", json={})).json()
+        cable.flows.clear()
+        refused = await front.http.get(f"/threads/{made['thread_id']}", timeout=20)
+        assert (refused.status_code, refused.json()["kind"]) == (503, "backend")
+        assert refused.headers["retry-after"]
+        await until(lambda: not front.dispatcher.live.database_up)
+        assert (await front.http.post("/runs/wait", json=EMAIL)).json() == {"x": 2}
+        cable.flows.set()
+        await until(lambda: front.dispatcher.live.database_up, 10)
+        assert (await front.http.get(f"/threads/{made['thread_id']}")).status_code == 200
+
+
 async def test_a_fresh_process_starts_from_disk(
     wire: tuple[Wire, str], database_url: str, data_dir: Path
 ) -> None:
