@@ -11,6 +11,7 @@ from procrastinate.contrib.django import app
 START = datetime(2026, 11, 22, 20, 0, 1, tzinfo=UTC).timestamp()
 EVERY_S = {
     "platform_site.tasks.retry_stalled_jobs": 5,
+    "routing.probe": 60,
     "traces.diagnose": 30,
     "traces.tell_heads": 30,
     "traces.bind_feedback": 15,
