@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import Q
 
-from routing_app.models import DispatchRecord
 from traces_app.links import caller_request_id
 from traces_app.outline import LARGE, Outline, chosen, outline
 from traces_app.rows import DispatchRow, RunRow
@@ -24,6 +22,9 @@ MAX_HOPS = 1000
 _ROUNDS = 6
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _HOP_FIELDS = tuple(one.name for one in fields(DispatchRow))
+_HOPS = f"SELECT {', '.join(_HOP_FIELDS)} FROM routing_app_dispatchrecord WHERE {{which}} ORDER BY received_at, id LIMIT %s"  # noqa: S608
+#: Columns of a record → what they may be. A record that meets one of them is meant.
+Which = dict[str, set[str]]
 
 
 @dataclass(slots=True)
@@ -48,27 +49,28 @@ def gather(any_id: str, opened: Collection[str] = ()) -> Action | None:
     opened = {*opened, any_id.lower()}
     action = Action()
     with connection.cursor() as cursor:
-        traces = reader.trace_ids_of(cursor, any_id)
-        found = _hops(_named(any_id))
+        sizes = reader.traces_of(cursor, [any_id])
+        found = _hops(cursor, _named(any_id))
+        asked: set[str] = set()
         for _ in range(_ROUNDS):
-            traces |= _traces_of(cursor, found)
+            ids = _traces_named(found) - asked
+            asked |= ids
+            sizes.update(reader.traces_of(cursor, ids))
             new_hops = [hop for hop in found if hop.id not in action.hops]
-            new_traces = sorted(traces - action.runs.keys())[: MAX_TRACES - len(action.runs)]
+            new_traces = sorted(sizes.keys() - action.runs.keys())[: MAX_TRACES - len(action.runs)]
             if not new_hops and not new_traces:
                 break
             action.hops.update((hop.id, hop) for hop in new_hops)
-            new_runs = _load(cursor, action, new_traces, opened)
-            found = _hops(_around(new_runs, new_traces, new_hops))
+            new_runs = _load(cursor, action, {one: sizes[one] for one in new_traces}, opened)
+            found = _hops(cursor, _around(new_runs, new_traces, new_hops))
     return action if action.runs or action.hops else None
 
 
-def _load(cursor: Any, action: Action, trace_ids: list[str], opened: Collection[str]) -> list[RunRow]:
-    if not trace_ids:
-        return []
-    action.runs.update((trace_id, []) for trace_id in trace_ids)
-    large = reader.traces_larger_than(cursor, trace_ids, LARGE)
-    runs = reader.load_runs(cursor, [one for one in trace_ids if one not in large])
-    for trace_id in large:
+def _load(cursor: Any, action: Action, sizes: dict[str, int], opened: Collection[str]) -> list[RunRow]:
+    """The runs of these traces, whole or, where there are too many, those that an outline chooses."""
+    action.runs.update((trace_id, []) for trace_id in sizes)
+    runs = reader.load_runs(cursor, [one for one, size in sizes.items() if size <= LARGE])
+    for trace_id in (one for one, size in sizes.items() if size > LARGE):
         shape = action.outlines[trace_id] = outline(reader.load_outline(cursor, trace_id))
         runs += reader.load_runs_by_id(cursor, chosen(shape, opened))
     for run in runs:
@@ -76,15 +78,15 @@ def _load(cursor: Any, action: Action, trace_ids: list[str], opened: Collection[
     return runs
 
 
-def _named(any_id: str) -> Q:
+def _named(any_id: str) -> Which:
     lowered = any_id.lower()
-    named = Q(request_id=any_id) | Q(run_id=lowered) | Q(ls_trace_id=lowered)
+    named = {"request_id": {any_id}, "run_id": {lowered}, "ls_trace_id": {lowered}}
     if _UUID.fullmatch(lowered):
-        named |= Q(w3c_trace_id=lowered.replace("-", "")) | Q(pk=lowered)
+        named |= {"w3c_trace_id": {lowered.replace("-", "")}, "id": {lowered}}
     return named
 
 
-def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> Q:
+def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> Which:
     """The records that touch these traces, runs or requests."""
     ids = {run.dispatch_id for run in runs if run.dispatch_id and _UUID.fullmatch(run.dispatch_id)}
     roots = {run.run_id for run in runs if run.parent_run_id is None or run.pool}
@@ -92,22 +94,22 @@ def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> Q
     w3c |= {hop.w3c_trace_id for hop in hops if hop.w3c_parent_id}
     requests = {hop.request_id for hop in hops} | {caller_request_id(run) for run in runs}
     ls_traces = {*traces, *(hop.ls_trace_id for hop in hops)}
-    found = Q(pk__in=ids)
-    for name, values in (
-        ("run_id", roots),
-        ("w3c_trace_id", w3c),
-        ("request_id", requests),
-        ("ls_trace_id", ls_traces),
-    ):
-        known = sorted(value for value in values if value)
-        if known:
-            found |= Q(**{f"{name}__in": known})
-    return found
+    return {
+        "id": ids,
+        "run_id": roots,
+        "w3c_trace_id": w3c,
+        "request_id": requests - {""},
+        "ls_trace_id": ls_traces - {""},
+    }
 
 
-def _hops(which: Q) -> list[DispatchRow]:
-    rows = DispatchRecord.objects.filter(which).order_by("received_at", "pk").values_list(*_HOP_FIELDS)
-    return [hop_row(values) for values in rows[:MAX_HOPS]]
+def _hops(cursor: Any, which: Which) -> list[DispatchRow]:
+    asked = {name: list(values) for name, values in which.items() if values}
+    if not asked:
+        return []
+    met = " OR ".join(f"{name} = ANY(%s{'::uuid[]' if name == 'id' else ''})" for name in asked)
+    cursor.execute(_HOPS.format(which=met), [*asked.values(), MAX_HOPS])
+    return [hop_row(values) for values in cursor.fetchall()]
 
 
 def hop_row(values: tuple[Any, ...]) -> DispatchRow:
@@ -119,11 +121,6 @@ def hop_row(values: tuple[Any, ...]) -> DispatchRow:
     return DispatchRow(**given)
 
 
-def _traces_of(cursor: Any, hops: Iterable[DispatchRow]) -> set[str]:
-    """The stored traces that records lead to: the caller's, the pool's, the W3C one."""
-    ids = {one for hop in hops for one in (hop.ls_trace_id, hop.run_id, hop.w3c_trace_id) if one}
-    wanted = sorted({one.replace("-", "").lower() for one in ids if _UUID.fullmatch(one.lower())})
-    if not wanted:
-        return set()
-    cursor.execute(reader.TRACES_OF, {"ids": wanted})
-    return {row[0] for row in cursor.fetchall()}
+def _traces_named(hops: Iterable[DispatchRow]) -> set[str]:
+    """The traces that records lead to: the caller's, the pool's, the W3C one."""
+    return {one for hop in hops for one in (hop.ls_trace_id, hop.run_id, hop.w3c_trace_id) if one}

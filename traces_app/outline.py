@@ -6,6 +6,7 @@ trace only ids, starts, states and usage are read, and the rows to show are load
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,43 +40,49 @@ class Outline:
 
 def outline(rows: Iterable[LeanRow]) -> Outline:
     """The shape of a trace from its lean rows; later rows of one run add what the earlier left out."""
-    shape = Outline()
-    parents, tokens = shape.parents, shape.tokens
+    parents: dict[str, str | None] = {}
+    tokens: dict[str, int] = {}
     failed: dict[str, None] = {}
     for run_id, parent, wrong, spent in rows:
-        if parent is not None or run_id not in parents:
+        if parent is None:
+            parents.setdefault(run_id)
+        else:
             parents[run_id] = parent
         if spent:
             tokens[run_id] = spent
         if wrong:
             failed[run_id] = None
-    shape.failed = list(failed)
-    children = shape.children
+    broods: defaultdict[str | None, list[str]] = defaultdict(list)
     for run_id, parent in parents.items():
-        if parent is None or parent not in parents:
-            shape.roots.append(run_id)
-        elif parent in children:
-            children[parent].append(run_id)
-        else:
-            children[parent] = [run_id]
+        broods[parent].append(run_id)
+    tops = {parent for parent in broods if parent not in parents}
+    roots = broods[None] if tops <= {None} else [one for one, parent in parents.items() if parent in tops]
+    children = {
+        parent: brood for parent, brood in broods.items() if parent is not None and parent not in tops
+    }
+    shape = Outline(parents, children, tokens=tokens, roots=roots, failed=list(failed))
     _add_up(shape)
     return shape
 
 
 def _add_up(shape: Outline) -> None:
     """Totals of subtrees, leaves first. Rings hang under no root and are left alone."""
-    order = list(shape.roots)
+    children, below, tokens = shape.children, shape.below, shape.tokens
+    own: defaultdict[str | None, int] = defaultdict(int)
+    for run_id, spent in tokens.items():
+        own[shape.parents[run_id]] += spent
+    order = list(filter(children.__contains__, shape.roots))
+    inner: list[list[str]] = []
     for run_id in order:  # grows while it is read: parents come before their children
-        order.extend(shape.children.get(run_id, ()))
-    below, tokens, parents = shape.below, shape.tokens, shape.parents
-    for run_id in reversed(order):
-        parent = parents[run_id]
-        if parent is None or parent not in parents:
-            continue
-        below[parent] = below.get(parent, 0) + below.get(run_id, 0) + 1
-        spent = tokens.get(run_id)
+        inner.append(list(filter(children.__contains__, children[run_id])))
+        order += inner[-1]
+    spent_below: dict[str, int] = {}
+    for run_id, parents in zip(reversed(order), reversed(inner), strict=True):
+        below[run_id] = len(children[run_id]) + sum(map(below.__getitem__, parents))
+        spent_below[run_id] = own.get(run_id, 0) + sum(map(spent_below.__getitem__, parents))
+    for run_id, spent in spent_below.items():
         if spent:
-            tokens[parent] = tokens.get(parent, 0) + spent
+            tokens[run_id] = tokens.get(run_id, 0) + spent
 
 
 def chosen(shape: Outline, opened: Collection[str] = ()) -> set[str]:

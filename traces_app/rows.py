@@ -17,7 +17,7 @@ RunStatus = Literal["running", "ok", "error"]
 Source = Literal["langsmith", "otlp"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunRow:
     """One run or span with its post and patch merged. Ids are lower-case UUID strings."""
 
@@ -58,7 +58,7 @@ class RunRow:
     first_token: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DispatchRow:
     """One dispatch record, field for field the table `routing_app_dispatchrecord`."""
 

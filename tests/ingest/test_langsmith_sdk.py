@@ -74,7 +74,7 @@ def test_runs_come_back_as_the_sdk_sent_them(client: langsmith.Client, cur: psyc
     assert payload is not None
     assert payload.inputs == {"prompt": "why?"}
     assert payload.outputs["text"] == "hello"
-    assert reader.trace_ids_of(cur, tool.run_id) == {trace_id}
+    assert set(reader.traces_of(cur, [tool.run_id])) == {trace_id}
 
 
 def test_head_and_rollups_are_exact(client: langsmith.Client, cur: psycopg.Cursor) -> None:

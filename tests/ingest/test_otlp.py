@@ -70,7 +70,7 @@ def export(server: Server) -> str:
 
 def test_the_exporter_s_spans_become_runs(server: Server, cur: psycopg.Cursor[Any]) -> None:
     w3c = export(server)
-    (trace_id,) = reader.trace_ids_of(cur, w3c)
+    (trace_id,) = reader.traces_of(cur, [w3c])
     assert trace_id == str(uuid.UUID(w3c))
     runs = {r.name: r for r in reader.load_runs(cur, [trace_id])}
     agent, chat, search = runs["agent"], runs["chat"], runs["search"]

@@ -38,12 +38,10 @@ PART_COLUMNS = (
     "day, trace_id, run_id, digest, chunk_id, slot, kind, status, routing_version, start_time, end_time, first_token,"
     " parent_id, prompt_tokens, completion_tokens, total_tokens, graph_root, " + ", ".join(_TEXTS) + ", cost"
 )
-#: The same for reading, where times come back as whole microseconds and ids as 16 bytes.
+#: The same for reading, where times come back as 8 bytes and ids as 16, which costs the server a tenth of numbers.
 PART_SELECT = (
     "p.day, uuid_send(p.trace_id), uuid_send(p.run_id), p.digest, p.chunk_id, p.slot, p.kind, p.status, p.routing_version,"
-    + ", ".join(
-        f"(extract(epoch FROM p.{c}) * 1000000)::bigint" for c in ("start_time", "end_time", "first_token")
-    )
+    + ", ".join(f"timestamptz_send(p.{c})" for c in ("start_time", "end_time", "first_token"))
     + ", uuid_send(p.parent_id), p.prompt_tokens, p.completion_tokens, p.total_tokens, p.graph_root, "
     + ", ".join(f"p.{c}" for c in _TEXTS)
     + ", p.cost"
@@ -137,32 +135,45 @@ def attachment_row(a: Attachment, day: int) -> bytes:
     return b"".join((head, _text(a.name), _text(a.content_type or "application/octet-stream"), data))
 
 
+def _microseconds(sent: bytes | None) -> int | None:
+    return None if sent is None else int.from_bytes(sent, "big", signed=True) + _PG_EPOCH_US
+
+
 def part_from_row(row: Sequence[Any]) -> RunPart:
     """Return the part of one row of `PART_SELECT`; facts and payload stay empty."""
-    (_day, trace_id, run_id, digest, chunk_id, slot, kind, status, version, start, end, first, parent) = row[
-        :13
-    ]
-    prompt, completion, total, graph_root = row[13:17]
-    texts = {name: value or "" for name, value in zip(_TEXTS, row[17:25], strict=True)}
+    # fmt: off
+    (
+        _day, trace_id, run_id, digest, chunk_id, slot, kind, status, version, start, end, first_token,
+        parent_id, prompt, completion, total, graph_root,
+        name, run_type, project, assistant_id, pool, thread_id, model, provider, cost,
+    ) = row
+    # fmt: on
     return RunPart(
-        trace_id=bytes(trace_id),
-        run_id=bytes(run_id),
+        trace_id=trace_id,
+        run_id=run_id,
         digest=digest,
         chunk_id=chunk_id,
         slot=slot,
         kind=kind,
         status=status,
         routing_version=version,
-        start=start,
-        end=end,
-        first_token=first,
-        parent_id=None if parent is None else bytes(parent),
+        start=_microseconds(start),
+        end=_microseconds(end),
+        first_token=_microseconds(first_token),
+        parent_id=parent_id,
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=total,
         graph_root=bool(graph_root),
-        cost=None if row[25] is None else Decimal(row[25]),
+        name=name or "",
+        run_type=run_type or "",
+        project=project or "",
+        assistant_id=assistant_id or "",
+        pool=pool or "",
+        thread_id=thread_id or "",
+        model=model or "",
+        provider=provider or "",
+        cost=None if cost is None else Decimal(cost),
         facts={},
         payload={},
-        **texts,
     )

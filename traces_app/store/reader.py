@@ -26,19 +26,20 @@ FACTS = "SELECT uuid_send(trace_id), chunk_id, facts FROM traces_app_chunk WHERE
 FACTS_OF_CHUNKS = FACTS + " AND chunk_id = ANY(%s)"
 #: Lean rows for `traces_app.outline`, by start.
 OUTLINE = (
-    "SELECT run_id::text, parent_id::text, status = 2, CASE WHEN run_type = 'llm' THEN total_tokens END"
-    " FROM traces_app_runpart WHERE trace_id = %s ORDER BY start_time NULLS LAST, run_id LIMIT %s"
+    "SELECT p.run_id::text, p.parent_id::text, p.status = 2, CASE WHEN p.run_type = 'llm' THEN p.total_tokens END"
+    " FROM traces_app_runpart p WHERE p.trace_id = %s ORDER BY p.start_time NULLS LAST, p.run_id LIMIT %s"
 )
 #: More parts of one trace than this are not looked at.
 OUTLINE_PARTS = 400_000
-SIZES = "SELECT trace_id::text, runs FROM traces_app_tracehead WHERE trace_id = ANY(%s::uuid[]) AND runs > %s"
 PAYLOADS = (
     "SELECT uuid_send(trace_id), chunk_id, payload FROM traces_app_chunk"
     " WHERE trace_id = ANY(%s::uuid[]) AND chunk_id = ANY(%s)"
 )
 TRACES_OF = (
-    "SELECT trace_id::text FROM traces_app_runpart WHERE run_id = ANY(%(ids)s::uuid[])"
-    " UNION SELECT trace_id::text FROM traces_app_tracehead WHERE trace_id = ANY(%(ids)s::uuid[])"
+    "SELECT trace_id::text, coalesce(h.runs, 0) FROM ("
+    "SELECT trace_id FROM traces_app_runpart WHERE run_id = ANY(%(ids)s::uuid[])"
+    " UNION SELECT trace_id FROM traces_app_tracehead WHERE trace_id = ANY(%(ids)s::uuid[])"
+    ") found LEFT JOIN traces_app_tracehead h USING (trace_id)"
 )
 
 
@@ -62,25 +63,23 @@ def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
     return _sorted(parts)
 
 
-def traces_larger_than(cur: Cursor, trace_ids: Iterable[str], runs: int) -> set[str]:
-    """Return those of the traces that hold more runs."""
-    cur.execute(SIZES, (list(trace_ids), runs))
-    return {row[0] for row in cur.fetchall()}
-
-
 def load_outline(cur: Cursor, trace_id: str) -> Sequence[Any]:
     """Return the lean rows of a trace: (run id, parent's, failed, tokens of an LLM call), by start."""
     cur.execute(OUTLINE, (trace_id, OUTLINE_PARTS))
     return cur.fetchall()
 
 
-def trace_ids_of(cur: Cursor, any_id: str) -> set[str]:
-    """Return the traces that a run id, a trace id or a W3C trace id (32 hex digits) names; empty when none."""
-    digits = any_id.lower().replace("-", "")
-    if len(digits) != 32 or not set(digits) <= _HEX:
-        return set()
-    cur.execute(TRACES_OF, {"ids": [digits]})
-    return {row[0] for row in cur.fetchall()}
+def traces_of(cur: Cursor, any_ids: Iterable[str]) -> dict[str, int]:
+    """Return the traces that run ids, trace ids or W3C trace ids (32 hex digits) name, with how many runs each holds."""
+    wanted = [
+        digits
+        for one in any_ids
+        if len(digits := one.lower().replace("-", "")) == 32 and _HEX.issuperset(digits)
+    ]
+    if not wanted:
+        return {}
+    cur.execute(TRACES_OF, {"ids": wanted})
+    return dict(cur.fetchall())
 
 
 def load_payload(cur: Cursor, run_id: str) -> RunPayload | None:
@@ -147,7 +146,10 @@ def _merged(parts: Iterable[RunPart]) -> list[RunPart]:
     by_run: dict[bytes, list[RunPart]] = defaultdict(list)
     for part in parts:
         by_run[part.run_id].append(part)
-    return [merge_parts(copy) for of_run in by_run.values() for copy in _copies(of_run)]
+    merged: list[RunPart] = []
+    for of_run in by_run.values():
+        merged += of_run if len(of_run) == 1 else map(merge_parts, _copies(of_run))
+    return merged
 
 
 def _copies(parts: list[RunPart]) -> list[list[RunPart]]:

@@ -146,6 +146,7 @@ def run_id_of_span(trace_id: bytes, span_id: bytes) -> bytes:
     return bytes(raw)
 
 
+@lru_cache(maxsize=4096)  # a trace and a parent are named by each of their rows
 def uuid_text(raw: bytes) -> str:
     """Return the 16 bytes as a lower-case UUID."""
     h = raw.hex()
