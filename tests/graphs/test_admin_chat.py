@@ -9,6 +9,7 @@ import pytest
 from contract.errors import LangGraphError
 from contract.shapes import SHAPES
 from fleet.graphs.core.admin_chat import build_graph
+from fleet.kit.rules import operator
 
 HEALTHY, WHERE, FAILED, RAIN = SHAPES["admin_chat"]["examples"]
 POOL = {"slug": "CORE", "live": True, "replicas": [{"url": "http://x", "breaker": "closed"}], "active": 1, "limit": 64, "queued": 0, "queue": 128, "assistants": 7, "state": "healthy"}  # fmt: skip
@@ -52,6 +53,7 @@ def says(decision, tool="", argument="", answer=""):
         (HEALTHY["question"], "fleet", "1 of 2 pools is not healthy: EMAIL is down. CORE serves 7 graphs"),
         (WHERE["question"], "route", "classify_reply runs in pool CLASSIFY: CLASSIFY lists classify_reply (routing version 3)."),
         (FAILED["question"], "traces", "There is 1 failed action: probe_email (1). The newest is probe_email of 2026-11-26 18:32 UTC"),
+        ("Which traces were slow?", "traces", "There is 1 action of 5 s and more: probe_email (1)."),
         ("Any findings?", "findings", "Nothing is open"),
         ("What happened in 01a21921-b263-707a-8225-6878fd8efcbe?", "trace", "No action with the id 01a21921"),
     ],
@@ -135,3 +137,21 @@ async def test_nonsense_twice_is_a_backend_error_and_silence_a_client_error(mode
     assert caught.value.kind == "backend"
     with pytest.raises(LangGraphError, match="question: "):
         await chat({"question": " "})
+
+
+@pytest.mark.parametrize(
+    ("actions", "graphs", "words"),
+    [
+        (1, 1, "There is 1 action: g0 (1). The newest"),
+        (3, 2, "There are 3 actions: g0 (2) and g1 (1). The newest"),
+        (40, 2, "The newest 40 actions are of these graphs: g0 (20) and g1 (20). The newest"),
+        (40, 8, "The newest 40 actions are of these graphs: g0 (5), g1 (5), g2 (5), g3 (5), g4 (5) and 3 other graphs. The"),
+    ],
+)  # fmt: skip
+def test_offline_words_for_few_and_many_actions(actions, graphs, words):
+    rows = [
+        {"assistant_id": f"g{n % graphs}", "name": "a", "status": "ok", "id": "i"} for n in range(actions)
+    ]
+    reads = [{"tool": "traces", "argument": "", "ok": True, "result": {"items": rows}}]
+    told = operator.RULES["admin_chat.decide"]({"question": "Which runs were there?", "reads": reads})
+    assert told["answer"].startswith(words)

@@ -21,6 +21,7 @@ _QUESTIONS = (
     (r"\b(?:fail\w*|errors?|broken?|went wrong|crash\w*)\b.*{graph}|{graph}.*\b(?:fail\w*|errors?|broken?)\b", "traces", "graph:{graph} status:error"),
     (r"\b(?:findings?|diagnos\w*|lost|stripped|wrong with)\b", "findings", ""),
     (r"\b(?:fail\w*|errors?|went wrong|crash\w*)\b", "traces", "status:error"),
+    (r"\b(?:slow\w*|took long|latency)\b", "traces", "latency:>=5s"),
     (r"\b(?:drift|disagree\w*|in step|as published)\b", "drift", ""),
     (r"\b(?:promises?|ledger|twice|suppress\w*|stop(?:ped)? mails?)\b", "ledger", ""),
     (r"\bcampaigns?\b", "campaigns", ""),
@@ -98,13 +99,19 @@ def _traces(read: dict[str, Any]) -> str:
     if not rows:
         return f"No action {'failed' if failed else 'is recorded'} that matches “{asked}”." if asked else "No action is recorded."  # fmt: skip
     graphs = Counter(clean(row.get("assistant_id")) or clean(row.get("name")) for row in rows)
-    often = listed([f"{name} ({count})" for name, count in graphs.most_common(5)])
+    named = graphs.most_common(5 if len(graphs) > 6 else 6)
+    often = (", ".join if len(graphs) > 6 else listed)([f"{name} ({count})" for name, count in named])
     newest = rows[0]
-    what = "failed actions" if failed else "actions"
+    what = "failed actions" if failed else "actions of 5 s and more" if "latency:" in asked else "actions"
     count = len(rows)
-    kept = f"the newest {count} {what}" if count >= 40 else f"{count} {what if count > 1 else what[:-1]}"
+    head = (
+        f"The newest {count} {what} are of these graphs"
+        if count >= 40
+        else f"There {'is 1 ' + what.replace('actions', 'action') if count == 1 else f'are {count} {what}'}"
+    )
+    more = f" and {len(graphs) - 5} other graphs" if len(graphs) > 6 else ""
     return (
-        f"There {'is' if count == 1 else 'are'} {kept}: {often}. The newest is {clean(newest.get('name'))} of {_time(newest.get('start'))}, "
+        f"{head}: {often}{more}. The newest is {clean(newest.get('name'))} of {_time(newest.get('start'))}, "
         f"status {clean(newest.get('status'))}, id {clean(newest.get('id'))}."
     )
 
