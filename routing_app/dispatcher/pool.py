@@ -134,7 +134,9 @@ class Breaker:
         self.refused = refused
         if not self.opened and self.failures < self.THRESHOLD and not for_now:
             return
-        if self.opened and self.probing:
+        if refused:  # a dead worker is back in seconds: it is asked every second until then
+            self.cooldown = self.COOLDOWN_S
+        elif self.opened and self.probing:
             self.cooldown = min(self.cooldown * 2, self.LONGEST_COOLDOWN_S)
         self.opened, self.probing, self.reason = True, False, reason
         self.retry_at = time.monotonic() + self.cooldown

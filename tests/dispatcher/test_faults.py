@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from routing_app.dispatcher.pool import Bulkhead
+from routing_app.dispatcher.pool import Breaker, Bulkhead
 from tests.dispatcher.conftest import site, until
 from tests.dispatcher.upstream import Upstream, serving
 
@@ -34,6 +34,19 @@ async def test_a_refused_connection_is_503_with_retry_after(front: Site) -> None
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["kind"] == "backend"
     assert (await wait(front, CORE)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("refused", "longest"), [(True, Breaker.COOLDOWN_S), (False, Breaker.LONGEST_COOLDOWN_S)]
+)
+def test_only_a_replica_that_accepts_is_left_alone_for_longer_and_longer(
+    refused: bool, longest: float
+) -> None:
+    breaker = Breaker()
+    for _ in range(Breaker.THRESHOLD + 8):
+        breaker.entered()
+        breaker.failed("no answer", refused=refused)
+    assert breaker.cooldown == longest
 
 
 async def test_the_breaker_opens_shows_itself_and_closes(front: Site) -> None:
