@@ -72,6 +72,7 @@ def _load(cursor: Any, action: Action, sizes: dict[str, int], opened: Collection
     runs = reader.load_runs(cursor, [one for one, size in sizes.items() if size <= LARGE])
     for trace_id in (one for one, size in sizes.items() if size > LARGE):
         shape = action.outlines[trace_id] = outline(reader.load_outline(cursor, trace_id))
+        shape.unread = max(sizes[trace_id] - len(shape.parents), 0)
         runs += reader.load_runs_by_id(cursor, chosen(shape, opened))
     for run in runs:
         action.runs.setdefault(run.trace_id, []).append(run)

@@ -36,6 +36,8 @@ class Outline:
     tokens: dict[str, int] = field(default_factory=dict)
     roots: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    #: Runs of the trace beyond the rows that were given.
+    unread: int = 0
 
 
 def outline(rows: Iterable[LeanRow]) -> Outline:

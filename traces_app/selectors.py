@@ -16,9 +16,10 @@ from traces_app.gather import gather
 from traces_app.rows import RunPayload, RunRow
 from traces_app.stitch import stitch
 from traces_app.store import reader
+from traces_app.tree import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from decimal import Decimal
 
     from traces_app.outline import Outline
@@ -241,7 +242,25 @@ def get_tree(
     if action is None:
         return None
     tree = stitch(action.all_runs, action.hops.values(), now=now, whole=not action.outlines)
-    return _with_outlines(tree, action.outlines.values()) if action.outlines else tree
+    return (
+        with_unread(_with_outlines(tree, action.outlines.values()), action.outlines)
+        if action.outlines
+        else tree
+    )
+
+
+def with_unread(tree: StitchedTree, outlines: Mapping[str, Outline]) -> StitchedTree:
+    """The tree with what its traces hold beyond what is read of one, so that no count passes for all of it."""
+    reason = f"of one trace the first {reader.OUTLINE_PARTS:,} messages are read"
+    unread = [
+        Missing(trace_id, "this view", reason, shape.unread)
+        for trace_id, shape in outlines.items()
+        if shape.unread
+    ]
+    if not unread:
+        return tree
+    state = "partial" if tree.state == "complete" else tree.state
+    return replace(tree, state=state, missing=(*tree.missing, *unread))
 
 
 def _with_outlines(tree: StitchedTree, shapes: Iterable[Outline]) -> StitchedTree:
