@@ -38,13 +38,13 @@ demo: install ## start everything, send real actions through it, keep serving un
 up: install ## start everything and keep serving until Ctrl-C
 	@exec $(BIN)/python -m platform_site.up --with-parent
 
-# Suites that kill processes for minutes have commands of their own. Half of what a test does is wait for processes, so
-# two test processes a core keep a machine of two cores busy.
+# Suites that kill processes for minutes have commands of their own. Two test processes: each starts servers of its own,
+# and four took longer on two cores.
 SLOW := tests/faults tests/faults_traces tests/drill
 
 test: install-dev ## every test but those of `make faults` and `make drill` (PYTEST_ARGS=… for more)
 	@echo "left to make faults and make drill, for they kill processes for minutes: $(SLOW)"
-	@exec $(BIN)/python -m pytest -n 4 --dist loadgroup $(SLOW:%=--ignore=%) $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadgroup $(SLOW:%=--ignore=%) $(PYTEST_ARGS)
 
 check: install-dev ## lint, types, import arrows, migrations, generated files
 	@exec $(BIN)/python -m platform_site.check
