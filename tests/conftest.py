@@ -14,6 +14,8 @@ from platform_site import pg
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest_django
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOT_IN_TESTS = ("LANGSMITH_TRACING", "LANGSMITH_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "PLATFORM_ENV")
 
@@ -56,8 +58,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(str(group.relative_to(REPOSITORY))))
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left(
+    request: pytest.FixtureRequest, django_db_blocker: pytest_django.DjangoDbBlocker
+) -> Iterator[None]:
+    """A test that commits leaves none of the rows that Django's flush does not know."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    if {"transactional_db", "live_server"}.isdisjoint(request.fixturenames) and not (
+        marker and marker.kwargs.get("transaction")
+    ):
+        return
+    from django.db import connection
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(NOT_DJANGOS)} CASCADE")
+
+
 @pytest.fixture
-def database_url(transactional_db: None) -> Iterator[str]:
+def database_url(transactional_db: None) -> str:
     """URL of this test's database, with all migrations; for code and processes that use no Django.
 
     What is written through Django in the test is committed, and every table is emptied after it.
@@ -69,9 +88,7 @@ def database_url(transactional_db: None) -> Iterator[str]:
     host, port = (quote(str(settings[name] or ""), safe="") for name in ("HOST", "PORT"))
     login = f"{user}:{password}" if password else user
     query = f"host={host}" + (f"&port={port}" if port else "")
-    yield f"postgresql://{login}@/{quote(str(settings['NAME']), safe='')}?{query}"
-    with connection.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {', '.join(NOT_DJANGOS)} CASCADE")
+    return f"postgresql://{login}@/{quote(str(settings['NAME']), safe='')}?{query}"
 
 
 @pytest.fixture
