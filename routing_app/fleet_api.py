@@ -66,6 +66,7 @@ def get_fleet(request: HttpRequest) -> dict[str, Any]:
             "records": {"waiting": found.records_waiting, "spooled": found.records_spooled},
         },
         "published_version": found.published,
+        "serving": [asdict(one) for one in found.serving],
         "pools": [{**asdict(pool), "state": pool.state} for pool in found.pools],
         "drill": _drill(found.drill) if found.drill else None,
     }

@@ -22,6 +22,7 @@ import psycopg
 from contract.routing_document import RoutingDocument, RoutingDocumentError, canonical_bytes, parse
 from registry_app.keyring import KeyRing, load_keyring
 from routing_app.patience import hang_up_after
+from routing_app.propagation import Serving, connection_name, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +52,9 @@ class Hold:
 
 
 class LiveState:
-    """Follows revisions, keys and holds by LISTEN, and by polling as a fallback."""
+    """Follows revisions, keys and holds by LISTEN, and by polling as a fallback. `part` is who follows: see propagation."""
 
-    def __init__(self, database_url: str, data_dir: Path) -> None:
+    def __init__(self, database_url: str, data_dir: Path, part: str) -> None:
         self.document: RoutingDocument | None = None
         self.keyring = KeyRing(())
         self.holds: tuple[Hold, ...] = ()
@@ -61,6 +62,8 @@ class LiveState:
         #: When the database last confirmed what is held here; None: never, it came from disk.
         self.confirmed_at: datetime | None = None
         self._url = database_url
+        self._part = part
+        self._taken_at = datetime.now(UTC)
         self._folder = data_dir / "live"
         self._watchers: list[Callable[[RoutingDocument], None]] = []
         self._hold_watchers: list[Callable[[tuple[Hold, ...]], None]] = []
@@ -108,7 +111,7 @@ class LiveState:
 
     async def _follow_connection(self) -> None:
         connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=2, application_name="live-state"
+            self._url, autocommit=True, connect_timeout=2, application_name=self._serving()
         )
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
@@ -139,6 +142,11 @@ class LiveState:
         row = await cursor.fetchone()
         if row is not None:
             self._take(row[0])
+            await connection.execute("SELECT set_config('application_name', %s, false)", (self._serving(),))
+
+    def _serving(self) -> str:
+        version = self.document["version"] if self.document is not None else 0
+        return connection_name(Serving(self._part, this_process(), version, self._taken_at))
 
     def _take(self, raw: bytes | dict[str, Any]) -> None:
         """Hold a new document; one that does not parse is refused loudly and the last good one stays."""
@@ -147,7 +155,7 @@ class LiveState:
         except RoutingDocumentError as error:
             log.error("live state: published routing document refused: %s", error)
             return
-        self.document = document
+        self.document, self._taken_at = document, datetime.now(UTC)
         self._save("routing.json", canonical_bytes(document))
         for watcher in self._watchers:
             watcher(document)

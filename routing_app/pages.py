@@ -11,7 +11,7 @@ from django.utils import timezone
 from contract.route_for import CORE
 from registry_app.models import GraphRecord
 from routing_app.models import DispatchRecord, RoutingRevision
-from routing_app.selectors import PREVIEW_WINDOW, MovedCalls, live_revision, preview_calls
+from routing_app.selectors import PREVIEW_WINDOW, MovedCalls, live_revision, preview_calls, serving
 from routing_app.services.document import Change, PoolFacts, diff
 from routing_app.services.draft import base_version, check_draft, draft_content, pool_facts
 from routing_app.services.publish import draft_conflicts
@@ -19,6 +19,7 @@ from routing_app.services.publish import draft_conflicts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from routing_app.propagation import Serving
     from routing_app.services.checks import Check
 
 HISTORY = 20
@@ -78,6 +79,7 @@ class DraftPage:
     loads: tuple[PoolLoad, ...]
     calls: int
     revisions: tuple[RoutingRevision, ...]
+    serving: tuple[Serving, ...]
 
     @property
     def live_version(self) -> int:
@@ -134,6 +136,7 @@ def draft_page() -> DraftPage:
         loads=_loads(pools, calls, moved),
         calls=sum(calls.values()),
         revisions=tuple(RoutingRevision.objects.defer("document")[:HISTORY]),
+        serving=serving(),
     )
 
 

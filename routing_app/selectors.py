@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db import connection
 from django.db.models import Count
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
@@ -15,6 +16,7 @@ from registry_app.drift import Drift, Facts, PoolState, RecordState, find_drift
 from registry_app.models import GraphRecord, PoolReport
 from registry_app.sync import plan_sync
 from routing_app.models import DispatchRecord, RoutingRevision
+from routing_app.propagation import SERVED, Serving, read_name
 from routing_app.services.document import worker_routes
 from routing_app.services.draft import pool_facts
 from routing_app.services.publish import live_revision, pending_changes
@@ -31,6 +33,7 @@ __all__ = [
     "preview_calls",
     "revision",
     "routing_history",
+    "serving",
 ]
 
 HISTORY = 500
@@ -50,6 +53,14 @@ class MovedCalls:
 def revision(version: int | None) -> RoutingRevision | None:
     """One revision, the live one for None."""
     return live_revision() if version is None else RoutingRevision.objects.filter(version=version).first()
+
+
+def serving() -> tuple[Serving, ...]:
+    """Which process serves which version, since when, as they say themselves; dispatchers first."""
+    with connection.cursor() as cursor:
+        cursor.execute(SERVED)
+        found = [read_name(name) for (name,) in cursor.fetchall()]
+    return tuple(sorted((one for one in found if one), key=lambda one: (one.part, one.process)))
 
 
 @dataclass(frozen=True, slots=True)

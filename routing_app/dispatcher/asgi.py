@@ -48,7 +48,7 @@ class Dispatcher:
 
     def __init__(self, config: DispatcherConfig) -> None:
         self.config = config
-        self.live = LiveState(config.database_url, config.data_dir)
+        self.live = LiveState(config.database_url, config.data_dir, "dispatcher")
         self.recorder = Recorder(config.database_url, config.data_dir / "spool")
         self.metrics = Metrics()
         self.pools = PoolSet()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from routing_app.propagation import LONGEST, SERVED, Serving, connection_name, read_name, this_process
 from tests.dispatcher.conftest import KEY, PROBES, document, graph, route, site, until
 from tests.dispatcher.database import execute, hold_row, key_row, publish_row, wired
 
@@ -57,6 +59,37 @@ async def test_a_publish_and_a_revocation_are_followed_within_a_second(
         assert (await front.http.post("/runs/wait", json=EMAIL)).status_code == 401
 
 
+async def test_who_serves_which_version_is_told_by_the_process_itself(
+    database_url: str, data_dir: Path
+) -> None:
+    async def served() -> list[Serving]:
+        names = [str(row[0]) for row in await execute(database_url, SERVED)]
+        return [one for one in map(read_name, names) if one is not None]
+
+    began = datetime.now(UTC)
+    async with site(data_dir, database_url) as front:
+        for version in (7, 8):
+            await publish_row(database_url, published(front, version))
+            async with asyncio.timeout(10):
+                while (told := await served()) and told[0].version != version:  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.01)
+            assert [(one.part, one.process) for one in told] == [("dispatcher", this_process())]
+            assert began - timedelta(seconds=1) < told[0].since <= datetime.now(UTC)
+            began = told[0].since
+    assert await served() == []
+
+
+def test_a_process_with_a_long_name_still_tells_its_version() -> None:
+    told = Serving("dispatcher", "123@" + "h" * 80, 12345, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    name = connection_name(told)
+    read = read_name(name)
+    assert len(name.encode()) == LONGEST
+    assert read is not None
+    assert (read.version, read.since, read.part) == (told.version, told.since, told.part)
+    assert told.process.startswith(read.process)
+    assert read_name("live 7 99999999999999999999.0 dispatcher 1@x") is None
+
+
 async def test_records_reach_the_table(database_url: str, data_dir: Path) -> None:
     async with site(data_dir, database_url) as front:
         await key_row(database_url, KEY, "*")
@@ -102,7 +135,7 @@ async def test_a_held_breaker_is_followed_and_outlives_the_database(
         assert front.dispatcher.pools.pools["EMAIL"].replicas[0].breaker.held == "open"
         from routing_app.live import LiveState
 
-        again = LiveState("", data_dir)
+        again = LiveState("", data_dir, "dispatcher")
         await again.start()
         assert [hold.url for hold in again.holds] == [replica.url]
         await cable.join()
@@ -171,7 +204,7 @@ async def test_a_fresh_process_starts_from_disk(
     await cable.cut()
     from routing_app.live import LiveState
 
-    again = LiveState(url, data_dir)
+    again = LiveState(url, data_dir, "dispatcher")
     await again.start()
     try:
         assert again.document is not None

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from registry_app.models import AuditEntry
 from registry_app.services import record_pool_report
 from routing_app.models import BreakerHold, DrillReport
+from routing_app.propagation import Serving, connection_name
 from routing_app.services import drills
 from tests.routing.conftest import ACTOR, URLS
 
@@ -105,6 +109,24 @@ def test_an_open_breaker_leads_the_page_and_the_api(
     assert answer["dispatcher"]["answers"] is True
     [replica] = next(pool["replicas"] for pool in answer["pools"] if pool["slug"] == "DISCOVERY")
     assert (replica["url"], replica["breaker"]) == (URLS["DISCOVERY"], "open")
+
+
+def test_who_serves_which_version_is_shown_and_who_is_behind(
+    member: Callable[[str], Client], keyed: Callable[..., Client], live: int
+) -> None:
+    given = connection.get_connection_params() | {"cursor_factory": None}
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    viewer = member("viewer")
+    with ExitStack() as stack:
+        for version, process in ((live, "1@here"), (live + 7, "2@<there>")):
+            name = connection_name(Serving("dispatcher", process, version, moment))
+            stack.enter_context(psycopg.connect(**given | {"application_name": name}))
+        for path in ("/routing/", "/fleet/"):
+            text = viewer.get(path).content.decode()
+            rows = [row for row in text.split("<tr>") if "1@here" in row or "2@&lt;there&gt;" in row]
+            assert ["behind" in row for row in rows] == [False, True]
+        told = keyed("read").get("/api/fleet").json()["serving"]
+    assert [(one["process"], one["version"]) for one in told] == [("1@here", live), ("2@<there>", live + 7)]
 
 
 def test_an_operator_holds_a_breaker_and_lets_it_go(

@@ -108,4 +108,4 @@ class Ingest:
 def _live_state(config: IngestConfig) -> Live:
     from routing_app.live import LiveState
 
-    return LiveState(config.database_url, config.data_dir)
+    return LiveState(config.database_url, config.data_dir, "ingest")
