@@ -165,7 +165,7 @@ def dispatcher(folder: Path, upstream: int, database_url: str) -> Iterator[tuple
     }  # fmt: skip
     command = (
         sys.executable, "-m", "uvicorn", "routing_app.dispatcher.main:app", "--host", "127.0.0.1", "--port", str(port),
-        "--no-access-log", "--log-level", "warning",
+        "--no-access-log", "--log-level", "warning", "--http", "platform_site.lib.door:Door",
     )  # fmt: skip
     with process(*command, env=env) as pid:
         wait_ready(port)

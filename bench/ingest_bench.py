@@ -229,7 +229,15 @@ def ours(url: str, port: int, _folder: Path) -> Store:
     args = ["-m", "uvicorn", "traces_app.ingest.main:app", "--app-dir", str(ROOT), "--port", str(port)]
     return Store(
         "ingest",
-        [sys.executable, *args, "--log-level", "warning", "--no-access-log"],
+        [
+            sys.executable,
+            *args,
+            "--log-level",
+            "warning",
+            "--no-access-log",
+            "--http",
+            "platform_site.lib.door:Door",
+        ],
         {"DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(ROOT / ".data" / "bench")},
         "/otlp/v1/traces",
         {"x-api-key": KEY},

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POOLS = ("EMAIL", "CLASSIFY", "DISCOVERY")
+DOOR = ("--http", "platform_site.lib.door:Door")
 LIMITS = {
     "concurrency": 64, "queue": 128, "connect_timeout_s": 2, "idle_timeout_s": 60, "total_timeout_s": 600,
 }  # fmt: skip
@@ -131,7 +132,7 @@ class Stage:
         for pool in POOLS:
             await self._start_worker(pool)
         app = "platform_site.asgi:application" if self.role == "all" else "routing_app.dispatcher.main:app"
-        command = ("-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(self._ports["web"]))
+        command = ("-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(self._ports["web"]), *DOOR)
         await self._started(Child("web", (*command, "--log-level", "error"), environment))
         await asyncio.gather(*(answering(port, name) for name, port in self._ports.items()))
 

@@ -14,6 +14,7 @@ import uvicorn
 
 from contract.routing_document import digest
 from contract.shapes import SHAPES
+from platform_site.lib.door import Door
 from registry_app.keyring import KeyFacts, KeyRing, hash_key
 from routing_app.dispatcher.asgi import Dispatcher
 from routing_app.dispatcher.config import DispatcherConfig
@@ -82,7 +83,9 @@ class Site:
 @asynccontextmanager
 async def running(app: Any) -> AsyncIterator[str]:
     """`app` under uvicorn on a free port."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="error", loop="asyncio")
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, lifespan="off", log_level="error", loop="asyncio", http=Door
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contract.route_for import HEALTH_PATHS, INTERNAL_PREFIXES, PUBLIC_CORE_PREFIXES
+from platform_site.lib.door import Door
 from registry_app.keyring import KeyRing
 from routing_app.dispatcher.errors import Problem
 from routing_app.dispatcher.gate import admit, encoded, normalised
@@ -29,10 +31,27 @@ async def fine(front: Site) -> None:
     assert answer.status_code == 200
 
 
+def address(front: Site) -> tuple[str, int]:
+    host, port = front.url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+async def everything(front: Site, data: bytes) -> bytes:
+    """All that is answered to these bytes until the dispatcher closes the connection."""
+    reader, writer = await asyncio.open_connection(*address(front))
+    said = b""
+    with contextlib.suppress(ConnectionError):  # closed on what it did not read
+        writer.write(data)
+        async with asyncio.timeout(5):
+            while piece := await reader.read(65_536):
+                said += piece
+    writer.close()
+    return said
+
+
 async def raw(front: Site, data: bytes, *, close: bool = False) -> bytes:
     """The status line the dispatcher answers these bytes with; empty when it only closed."""
-    host, port = front.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(*address(front))
     writer.write(data)
     if close:
         writer.write_eof()
@@ -108,6 +127,80 @@ async def test_a_slow_sender_is_408_and_holds_nothing(front: Site) -> None:
 async def test_a_truncated_body_leaves_nothing_behind(front: Site) -> None:
     head = f"POST /runs/wait HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\n"
     await raw(front, head.encode() + b'content-length: 46\r\n\r\n{"assi', close=True)
+    assert not front.email.seen
+    await fine(front)
+
+
+HEAD = f"POST /runs/wait HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\n".encode()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Door, "PATIENCE_S", 0.2)
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"POST /ru", HEAD + b"x-more: on its w"], ids=["nothing", "a line", "a head"]
+)
+@pytest.mark.usefixtures("hasty")
+async def test_a_head_that_never_ends_is_408(front: Site, begun: bytes) -> None:
+    said = await everything(front, begun)
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert said.endswith(b'{"detail": "the request\'s headers did not arrive in time", "kind": "client"}')
+    await fine(front)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_head_that_drips_is_408_too(front: Site) -> None:
+    """More bytes buy no more time."""
+    reader, writer = await asyncio.open_connection(*address(front))
+
+    async def drip() -> None:
+        writer.write(HEAD + b"x-drip: ")
+        while not writer.is_closing():
+            writer.write(b"y")
+            await asyncio.sleep(0.02)
+
+    dripping = asyncio.create_task(drip())
+    async with asyncio.timeout(5):
+        line = await reader.readline()
+    dripping.cancel()
+    writer.close()
+    assert b" 408 " in line
+
+
+async def test_the_next_head_may_wait_while_an_answer_is_under_way(
+    front: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Door, "PATIENCE_S", 0.1)
+    front.email.behave = "slow"  # longer than that
+    reader, writer = await asyncio.open_connection(*address(front))
+    writer.write(HEAD + b"content-length: %d\r\n\r\n" % len(GOOD) + GOOD)
+    async with asyncio.timeout(5):
+        while not front.email.seen:  # noqa: ASYNC110 - a list has no event
+            await asyncio.sleep(0.01)
+        writer.write(b"POST /ru")
+        said = await reader.read()
+    writer.close()
+    answer, _, after = said.partition(b'{"x": 2}')
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " not in answer
+    assert b"HTTP/1.1 408 " in after
+
+
+async def test_a_flood_of_headers_is_431(front: Site) -> None:
+    """Of many, or of one that never ends; whole, or on its way."""
+    many = HEAD + b"".join(b"x-%d: y\r\n" % n for n in range(20_000))
+    for flood in (many, many + b"\r\n", HEAD + b"x: " + b"y" * 300_000, b"GET /" + b"y" * 300_000):
+        assert b"HTTP/1.1 431 " in await everything(front, flood)
+    await fine(front)
+
+
+async def test_a_flood_after_a_head_ends_the_connection(front: Site) -> None:
+    """Trailers, and the size line of a chunk: nothing that comes would ever be a piece of a body."""
+    head = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    for flood in (b"2\r\n{}\r\n0\r\nx: " + b"y" * 300_000, b"2;x=" + b"y" * 300_000):
+        assert b" 200 " not in await everything(front, head + flood)
     assert not front.email.seen
     await fine(front)
 

@@ -1,0 +1,99 @@
+"""The server's door: what never becomes a request is turned away after a while and after so many bytes.
+
+    uvicorn … --http platform_site.lib.door:Door
+
+uvicorn waits for ever for the rest of a head (or of a chunk's size, or of a trailer) and keeps all that arrives of it.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+_WHY = {
+    HTTPStatus.BAD_REQUEST: "this is not HTTP",
+    HTTPStatus.REQUEST_TIMEOUT: "the request's headers did not arrive in time",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request's headers are too large",
+}
+
+
+class Door(HttpToolsProtocol):
+    """Counts the bytes that led to nothing yet: neither to a whole head nor to a piece of a body."""
+
+    #: Longest a head may be on its way, from its first byte; and a fresh connection silent.
+    PATIENCE_S = 10.0
+    #: Real clients send 2 KB, browsers with all their cookies 16.
+    MOST_BYTES = 64 * 1024
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._unused = 0
+        self._why = HTTPStatus.BAD_REQUEST
+        self._timer: asyncio.TimerHandle | None = self.loop.call_later(self.PATIENCE_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._be_patient()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unused += len(data)
+        super().data_received(data)
+        if not self._unused:
+            self._be_patient()
+        elif self._unused > self.MOST_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self.PATIENCE_S, self._give_up)
+
+    def on_headers_complete(self) -> None:
+        if self._unused > self.MOST_BYTES and self._head_size() > self.MOST_BYTES:
+            self._why = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise ValueError(_WHY[self._why])  # the parser stops, and uvicorn asks for `send_400_response`
+        self._unused = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unused = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unused = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._why)
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _be_patient(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        if self._answering():  # it sends its next request early; the one under way has deadlines of its own
+            self._timer = self.loop.call_later(self.PATIENCE_S, self._give_up)
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Say why, unless that would land in the middle of an answer, and close."""
+        if self.transport.is_closing():
+            return
+        if not self._answering():
+            body = json.dumps({"detail": _WHY[status], "kind": "client"}).encode()
+            self.transport.write(
+                STATUS_LINE[status] + b"content-type: application/json\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
+            )
+        self.transport.close()
