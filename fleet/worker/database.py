@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -16,9 +16,38 @@ from fleet.worker.errors import no_database
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from psycopg.abc import PQGen
+
+T = TypeVar("T")
 Connection = psycopg.AsyncConnection[DictRow]
+
 _MOST_CONNECTIONS = 10
 _WAIT_S = 3.0
+_CONNECT_S = 5
+_LOOK_S = 0.1
+
+
+class PatientConnection(Connection):
+    """Hangs up on a server that keeps the connection open and answers nothing."""
+
+    #: Longer than any statement of ours takes.
+    ANSWER_S = 10.0
+
+    async def wait(
+        self,
+        gen: PQGen[T],
+        interval: float = _LOOK_S,
+        timeout: float | None = None,  # noqa: ASYNC109 - psycopg's own
+    ) -> T:
+        """Every statement waits here; OperationalError when it had no answer in time."""
+        try:
+            return await super().wait(gen, interval, timeout or self.ANSWER_S)
+        except psycopg.OperationalError as error:
+            if (
+                error.sqlstate is None
+            ):  # not said by the server: what it still does with the statement is unknown
+                self.pgconn.finish()
+            raise
 
 
 def schema_of(pool: str) -> str:
@@ -39,7 +68,14 @@ class Database:
         options = f"-c search_path={schema_of(pool)},public"
         self.connections: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
-            kwargs={"autocommit": True, "row_factory": dict_row, "options": options, "prepare_threshold": 3},
+            connection_class=PatientConnection,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "options": options,
+                "prepare_threshold": 3,
+                "connect_timeout": _CONNECT_S,
+            },
             min_size=1,
             max_size=_MOST_CONNECTIONS,
             timeout=_WAIT_S,
