@@ -82,7 +82,7 @@ class LiveRun:
     attempt: int = 1
     task: asyncio.Task[Outcome] | None = None
     cancel_action: CancelAction | None = None
-    _listeners: list[Listener] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
     #: The events of a resumable stream.
     kept: list[bytes] = field(default_factory=list)
     _events: int = 0
@@ -95,7 +95,7 @@ class LiveRun:
         frame = sse.frame(event, data if isinstance(data, bytes) else dumps(data), event_id)
         if self.payload.stream_resumable:
             self.kept.append(frame)
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.push(frame)
 
     def listen(self, after: int = 0) -> Listener:
@@ -106,14 +106,14 @@ class LiveRun:
         if self._ended:
             listener.push(None)
         else:
-            self._listeners.append(listener)
+            self.listeners.append(listener)
         return listener
 
     def end(self) -> None:
         self._ended = True
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.push(None)
-        self._listeners.clear()
+        self.listeners.clear()
 
     def cancel(self, action: CancelAction = "interrupt") -> None:
         """Ask the run to stop; `task` ends with an `interrupted` outcome."""
@@ -136,6 +136,7 @@ class LiveRuns:
         self.slots = asyncio.Semaphore(running)
         self._most = running + waiting
         self._runs: dict[str, LiveRun] = {}
+        self._expected: dict[str, list[Listener]] = {}
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -154,6 +155,19 @@ class LiveRuns:
 
     def add(self, run: LiveRun) -> None:
         self._runs[run.run_id] = run
+        run.listeners += self._expected.pop(run.run_id, ())
+
+    def expect(self, run_id: str) -> Listener:
+        """Return a reader of all events of a run that waits in the queue, should it come to this process."""
+        listener = Listener()
+        self._expected.setdefault(run_id, []).append(listener)
+        return listener
+
+    def tell_expecting(self, run_id: str, frame: bytes) -> None:
+        """The run ended without having begun here: `frame` is all that its readers hear of it."""
+        for listener in self._expected.pop(run_id, ()):
+            listener.push(frame)
+            listener.push(None)
 
     def remove(self, run: LiveRun) -> None:
         self._runs.pop(run.run_id, None)

@@ -14,7 +14,7 @@ from fleet.worker.errors import Refused
 from fleet.worker.facts import read_facts
 from fleet.worker.http import json_answer, read_body
 from fleet.worker.ids import new_id
-from fleet.worker.live import Listener, LiveRun
+from fleet.worker.live import LiveRun
 from fleet.worker.payload import RunPayload, load_json, load_object, parse_run, parse_uuid
 from fleet.worker.routes_runs import attest, leaving
 from fleet.worker.routes_threads import service_of, thread_id_of, threads_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from fleet.worker.ended import EndedRun
-    from fleet.worker.threaded import ThreadedRuns
+    from fleet.worker.service import Service
 
 _MOST_BATCH = 100
 _KEPT = (
@@ -159,25 +159,26 @@ async def join(request: Request) -> ASGIApp:
 
 async def join_stream(request: Request) -> ASGIApp:
     found = _here(request)
+    if found is None:
+        thread_id, run_id = _ids(await _row(request))
+        found = _here(request)  # it may have begun while it was looked for
     if found is not None:
         last = request.headers.get("last-event-id", "")
         listener = found.listen(int(last) if last.isdigit() else 0)
         leave = found.cancel if isinstance(found, LiveRun) and _cancels(request) else None
         return EventsAnswer(listener, _places(found.thread_id, found.run_id, "stream"), leave)
-    runs = threads_of(request)
-    thread_id, run_id = _ids(await _row(request))
-    listener = Listener()
-    service_of(request).keep(asyncio.ensure_future(_tell_end(runs, thread_id, run_id, listener)))
+    service = service_of(request)
+    listener = service.live.expect(run_id)
+    service.keep(asyncio.ensure_future(_tell_end(service, thread_id, run_id)))
     return EventsAnswer(listener, _places(thread_id, run_id, "stream"))
 
 
-async def _tell_end(runs: ThreadedRuns, thread_id: str, run_id: str, listener: Listener) -> None:
-    """Follow a run of another process, or one that ended: its events are gone, its end is not."""
-    outcome = await runs.join(thread_id, run_id)
+async def _tell_end(service: Service, thread_id: str, run_id: str) -> None:
+    """Follow a run that waits, ended, or runs in another process: there its events stay, its end is known here."""
+    outcome = await service.threaded.join(thread_id, run_id)
     failed = outcome.status in ("error", "timeout", "interrupted")
     problem = dumps(load_json(outcome.body).get("__error__", {})) if failed else outcome.body
-    listener.push(frame("error" if failed else "values", problem))
-    listener.push(None)
+    service.live.tell_expecting(run_id, frame("error" if failed else "values", problem))
 
 
 async def cancel(request: Request) -> Response:

@@ -304,6 +304,18 @@ async def test_join_stream_hears_the_rest(server: Server) -> None:
     assert ("values", {"x": 2, "pool": "EMAIL"}) in events
 
 
+async def test_join_stream_of_a_run_that_waits_hears_all_of_it(server: Server) -> None:
+    client: Any = server.client()
+    thread = (await client.threads.create())["thread_id"]
+    modes = ["values", "updates"]
+    run = await client.runs.create(thread, PROBE, input={"x": 1}, stream_mode=modes, after_seconds=1)
+    assert run["status"] == "pending"
+    events = await events_of(client.runs.join_stream(thread, run["run_id"]))
+    assert [name for name, _ in events] == ["metadata", "values", "updates", "values"]
+    assert events[0][1]["run_id"] == run["run_id"]
+    assert events[-1] == ("values", {"x": 2, "pool": "EMAIL"})
+
+
 async def test_assistants(server: Server) -> None:
     client: Any = server.client()
     found = await client.assistants.search(graph_id=PROBE)
