@@ -208,7 +208,7 @@ def _finding(row: StoredFinding) -> dict[str, Any]:
     sightings = row.sightings.order_by("-id")[:5]
     return {
         **{name: getattr(row, name) for name in _FINDING_FIELDS},
-        "traces": [str(one.trace_id) for one in sightings],
+        "traces": [str(one.trace_id) for one in sightings if one.trace_id],
         "evidence": next((one.evidence for one in sightings), {}),
     }
 

@@ -21,6 +21,7 @@ from traces_app.tree import Finding, Kind, NodeStatus, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from routing_app.probes import RefusedCall
     from traces_app.links import Forest
 
 #: Clients send in batches; this long after a call ended its spans may still be on their way.
@@ -490,6 +491,23 @@ def _run_source(run: RunRow | None) -> str:
     if run is None:
         return "the caller"
     return run.pool or run.project or "the caller"
+
+
+def past_the_dispatcher(call: RefusedCall) -> Finding:
+    """A worker turned a call away: seen at its door, and in no action."""
+    return _finding(
+        "bypassed-dispatcher",
+        f"{call.pool} was called past the dispatcher, without its secret, from {call.peer}: `{call.method} {call.path}`.",
+        "The worker answered 401 and ran nothing.",
+        "Call it through `run_graph` or any LangGraph SDK pointed at the platform's address.",
+        call.pool,
+        method=call.method,
+        path=call.path,
+        peer=call.peer,
+        caller=call.caller,
+        replica=call.replica,
+        at=call.at.isoformat(),
+    )
 
 
 def _finding(

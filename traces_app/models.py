@@ -255,11 +255,12 @@ class StoredFinding(models.Model):
 
 
 class FindingSighting(models.Model):
-    """One row of one action at which a finding was seen; seeing it again adds nothing."""
+    """One row of one action, or one call turned away, at which a finding was seen; seeing it again adds nothing."""
 
     finding = models.ForeignKey(StoredFinding, on_delete=models.CASCADE, related_name="sightings")
     node_id = models.TextField()
-    trace_id = models.UUIDField()
+    #: None where it was seen outside any action.
+    trace_id = models.UUIDField(null=True)
     seen_at = models.DateTimeField()
     evidence = models.JSONField(default=dict)
 

@@ -10,14 +10,17 @@ from django.utils import timezone
 
 from feedback_app.selectors import unbound_run_ids
 from feedback_app.services import RunFacts, bind_runs
+from traces_app.diagnose import past_the_dispatcher
 from traces_app.models import StoredFinding
 from traces_app.store import reader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from routing_app.probes import RefusedCall
     from traces_app.rows import RunRow
-    from traces_app.tree import Finding, Node, StitchedTree
+    from traces_app.tree import Finding, StitchedTree
 
 _PLACE = """
 INSERT INTO traces_app_storedfinding
@@ -46,17 +49,24 @@ def store_findings(tree: StitchedTree, *, now: datetime | None = None) -> int:
     told = [(node, finding) for node in tree.nodes for finding in node.findings]
     # Sorted by place, so that two actions stored at once never wait for each other in a ring.
     told.sort(key=lambda one: (one[1].code, one[1].hop, one[0].assistant_id, one[0].id))
-    return sum(_store(node, finding, trace_id, seen_at) for node, finding in told)
+    return sum(_store(finding, node.id, node.assistant_id, trace_id, seen_at) for node, finding in told)
 
 
-def _store(node: Node, finding: Finding, trace_id: str, seen_at: datetime) -> bool:
+@transaction.atomic
+def store_refused_calls(calls: Iterable[RefusedCall]) -> int:
+    """Keep what workers turned away at their doors, each call once; returns how many were new."""
+    ordered = sorted(calls, key=lambda call: (call.pool, call.id))
+    return sum(_store(past_the_dispatcher(call), call.id, "", call.trace_id, call.at) for call in ordered)
+
+
+def _store(finding: Finding, node_id: str, assistant_id: str, trace_id: str, seen_at: datetime) -> bool:
     told = (finding.title, finding.effect, finding.remedy)
     with connection.cursor() as cursor:
-        place = (finding.code, finding.hop, node.assistant_id, finding.severity, *told, finding.howto)
+        place = (finding.code, finding.hop, assistant_id, finding.severity, *told, finding.howto)
         cursor.execute(_PLACE, (*place, seen_at, seen_at))
         finding_id = cursor.fetchone()[0]
         evidence = json.dumps(dict(finding.evidence), default=str).replace("\\u0000", "")
-        cursor.execute(_SIGHTING, (finding_id, node.id, trace_id, seen_at, evidence))
+        cursor.execute(_SIGHTING, (finding_id, node_id, trace_id or None, seen_at, evidence))
         if cursor.fetchone() is None:
             return False
         cursor.execute(_COUNT, (seen_at, finding.severity, *told, finding_id))

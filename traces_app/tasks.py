@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from django.core.management import call_command
 from procrastinate.contrib.django import app
 
+from routing_app.probes import refused_calls
 from traces_app.diagnose import FLUSH_GRACE
 from traces_app.hops import tell_heads
 from traces_app.models import TraceHead
 from traces_app.selectors import get_tree
-from traces_app.services import bind_feedback, store_findings
+from traces_app.services import bind_feedback, store_findings, store_refused_calls
 from traces_app.stitch import STALL_AFTER
 
 QUEUE = "traces"
@@ -25,6 +26,12 @@ MAX_TRACES = 1000
 @app.task(name="traces.diagnose", queue=QUEUE, queueing_lock="traces.diagnose", pass_context=False)
 def diagnose_settled(timestamp: int) -> None:
     diagnose_at(datetime.fromtimestamp(timestamp, UTC))
+
+
+@app.periodic(cron="* * * * * */30")
+@app.task(name="traces.refused_calls", queue=QUEUE, queueing_lock="traces.refused_calls")
+def find_refused_calls(timestamp: int) -> None:
+    store_refused_calls(refused_calls())
 
 
 @app.periodic(cron="* * * * * */30")

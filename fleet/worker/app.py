@@ -23,6 +23,7 @@ from fleet.worker.compile import compile_pool
 from fleet.worker.errors import Refused
 from fleet.worker.http import HotRoutes, Leaving, PoolSecret, json_answer, refusal
 from fleet.worker.live import LiveRuns
+from fleet.worker.refused import RefusedCalls
 from fleet.worker.service import Service
 from fleet.worker.watchdog import LoopWatchdog
 
@@ -43,9 +44,11 @@ _HOT = {"/runs/wait": routes_runs.wait_stateless, "/runs/stream": routes_runs.st
 def build_app(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Starlette:
     """Return the application that serves the graphs of `config.pool` among `specs`."""
 
+    refused = RefusedCalls()
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        service = start_service(config, specs)
+        service = start_service(config, specs, refused)
         app.state.service = service
         settle_memory()
         async with tended(service.watchdog.watch()), with_threads(service):
@@ -57,7 +60,7 @@ def build_app(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Starlette:
         lifespan=lifespan,
         middleware=[
             Middleware(Leaving),
-            Middleware(PoolSecret, secret=config.secret),
+            Middleware(PoolSecret, secret=config.secret, refused=refused),
             Middleware(HotRoutes, handlers=_HOT),
         ],
         exception_handlers=_HANDLERS,
@@ -66,7 +69,7 @@ def build_app(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Starlette:
     return made
 
 
-def start_service(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Service:
+def start_service(config: WorkerConfig, specs: Iterable[GraphSpec], refused: RefusedCalls) -> Service:
     """Compile the pool's graphs and return the service over them."""
     began = time.perf_counter()
     catalogue = compile_pool(config.pool, specs)
@@ -79,6 +82,7 @@ def start_service(config: WorkerConfig, specs: Iterable[GraphSpec]) -> Service:
         catalogue=catalogue,
         live=LiveRuns(config.max_concurrent_runs, config.max_waiting_runs),
         watchdog=LoopWatchdog(config.blocked_loop_exit),
+        refused=refused,
         compile_ms=compile_ms,
     )
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from fleet.worker.refused import RefusedCalls
+
     Handler = Callable[[Request], Awaitable[ASGIApp]]
 
 log = logging.getLogger("fleet.worker")
@@ -40,18 +42,18 @@ class Leaving:
 
 
 class PoolSecret:
-    """Lets only calls with the pool's secret through; counts the others."""
+    """Lets only calls with the pool's secret through; notes the others."""
 
-    def __init__(self, app: ASGIApp, secret: str) -> None:
+    def __init__(self, app: ASGIApp, secret: str, refused: RefusedCalls) -> None:
         self._app = app
         self._secret = secret.encode()
-        self.refused = 0
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _OPEN_PATHS or self._knows(scope["headers"]):
             await self._app(scope, receive, send)
             return
-        self.refused += 1
+        self._refused.note(scope)
         log.warning("refused a call without the pool secret: %s %s", scope["method"], scope["path"])
         answer = json_answer({"detail": "This pool answers the dispatcher only."}, 401)
         await answer(scope, receive, send)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fleet.worker.config import WorkerConfig
     from fleet.worker.jobs import JobQueue
     from fleet.worker.payload import RunPayload
+    from fleet.worker.refused import RefusedCalls
     from fleet.worker.threaded import ThreadedRuns
     from fleet.worker.watchdog import LoopWatchdog
 
@@ -30,6 +31,7 @@ class Service:
     catalogue: Catalogue
     live: LiveRuns
     watchdog: LoopWatchdog
+    refused: RefusedCalls
     compile_ms: float
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _threaded: ThreadedRuns | None = None
@@ -71,6 +73,7 @@ class Service:
                 "longest_block_s": round(self.watchdog.longest, 3),
             },
             "compile_ms": round(self.compile_ms, 1),
+            "refused_calls": self.refused.report(),
         }
 
     def graph_for(self, assistant_id: str) -> CompiledGraph:

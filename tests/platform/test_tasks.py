@@ -13,6 +13,7 @@ EVERY_S = {
     "platform_site.tasks.retry_stalled_jobs": 5,
     "routing.probe": 60,
     "traces.diagnose": 30,
+    "traces.refused_calls": 30,
     "traces.tell_heads": 30,
     "traces.bind_feedback": 15,
     "traces_app.tasks.make_trace_partitions": 3600,

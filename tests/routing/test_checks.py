@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from registry_app.models import PoolReport
@@ -15,6 +17,8 @@ from routing_app.services.checks import Report, run_checks
 from routing_app.services.document import LIMITS, GraphFacts, PoolFacts
 from tests.routing.conftest import ACTOR
 from tests.worker.conftest import SECRET, start_worker
+from traces_app.models import StoredFinding
+from traces_app.tasks import find_refused_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,6 +126,32 @@ def test_a_pool_that_refuses_or_is_not_there_is_reported_in_words(
     assert {check.code for check in draft.check_draft()} >= {"unreachable"}
     assert PoolReport.objects.get(pool="EMAIL", url="http://127.0.0.1:9").ok is False
     publish.publish_routing(actor=ACTOR, reason="a warning does not stop it", base_version=0)
+
+
+@pytest.mark.processes
+def test_a_call_past_the_dispatcher_is_refused_and_a_finding(
+    pools: dict[str, str], email_worker: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMAIL_WORKER_SECRET", SECRET)
+    Pool.objects.filter(pk="EMAIL").update(base_urls=[email_worker.url])
+    Pool.objects.exclude(pk="EMAIL").update(base_urls=["http://127.0.0.1:9"])
+    trace_id = str(uuid4())
+    headers = {"user-agent": "an-old-script/1", "langsmith-trace": f"20261122T161208700001Z{trace_id}"}
+    call = {"assistant_id": "probe_email", "input": {"x": 1}}
+    assert httpx.post(f"{email_worker.url}/runs/wait", json=call, headers=headers).status_code == 401
+    find_refused_calls(0)
+    finding = StoredFinding.objects.get(code="bypassed-dispatcher", hop="EMAIL")
+    assert finding.title.endswith("without its secret, from 127.0.0.1: `POST /runs/wait`.")
+    assert finding.severity == "warning"
+    sighting = finding.sightings.get(trace_id=trace_id)
+    assert sighting.evidence["caller"] == "an-old-script/1"
+    assert sighting.evidence["replica"] == email_worker.url
+    assert httpx.get(f"{email_worker.url}/_ml/health").status_code == 401  # in no action
+    find_refused_calls(0)
+    find_refused_calls(0)
+    finding.refresh_from_db()
+    assert finding.count == finding.sightings.count()
+    assert finding.sightings.filter(trace_id=None).exists()
 
 
 @pytest.mark.parametrize(

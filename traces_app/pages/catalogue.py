@@ -34,13 +34,13 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(
         "bypassed-dispatcher",
-        "A worker ran something the dispatcher never saw",
-        "No routing decision, key or limit applied to the run, and nothing proves its route.",
+        "A worker was called past the dispatcher",
+        "With the pool's secret it ran: no routing decision, key or limit applied to the run, and nothing proves its route. Without the secret it was turned away, and the finding says who tried.",
         (
             "Point the caller at the platform's address: `run_graph`, or any LangGraph SDK.",
             "Close the pool's port to everybody but the dispatcher, and set its secret.",
         ),
-        "Call the pool directly without its secret: it must answer 401.",
+        "Call the pool directly without its secret: it must answer 401, and this finding must open within a minute.",
     ),
     Entry(
         "decided-not-executed",
