@@ -31,6 +31,11 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 LONGEST_WAIT_S = 2.0  # a source that asks for more patience than this is reported as missing instead
 MAX_REDIRECTS = 4
 AGENT = "agentic-sales/0.1"
+#: Encodings of pages. Python knows more, some of which (punycode) take minutes for a page made to that end.
+_CHARSET = re.compile(
+    r"charset=[\"']?(utf-?8|utf-?16|us-ascii|latin-?1|iso-8859-\d+|windows-125\d|koi8-[ru]|shift_jis|euc-(?:jp|kr)|gbk|gb2312|gb18030|big5)\b",
+    re.IGNORECASE,
+)
 
 
 class SourceError(Exception):
@@ -78,7 +83,14 @@ class Reply:
     body: bytes
 
     def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
+        """In the encoding it names, else UTF-8, else what browsers take old pages for; nothing fails to decode."""
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        for encoding in (named[1] if named else "utf-8", "utf-8"):
+            try:
+                return self.body.decode(encoding)
+            except (LookupError, UnicodeError):  # `iso-8859-99` is none
+                continue
+        return self.body.decode("cp1252", "replace")
 
 
 class Session:

@@ -9,7 +9,6 @@ import pytest
 from contract.errors import LangGraphError
 from contract.registry import GRAPHS
 from contract.shapes import SHAPES
-from fleet.kit.people import address_facts
 from tests.graphs import web_wire
 
 MODULES = {spec.assistant_id: spec.module for spec in GRAPHS}
@@ -137,18 +136,3 @@ async def test_picks_of_the_model_take_three_paths(model):
     assert (await run("find_decision_maker"))["ask_for"] == "Who?"
     model({"verdict": "found", "person": 9, **picked}, {"roles": ["CEO"], "where": []})
     assert (await run("find_decision_maker"))["verdict"] == "nobody"
-
-
-@pytest.mark.parametrize(
-    ("address", "facts"),
-    [
-        ("maya@northwind.example", (True, False, False, True)),
-        ("info@northwind.example", (True, True, False, True)),
-        ("maya@gmail.com", (True, False, True, False)),
-        ("maya..l@northwind.example", (False, False, False, True)),
-        ("not an address", (False, False, False, False)),
-    ],
-)
-def test_what_an_address_tells(address, facts):
-    found = address_facts(address, "https://www.northwind.example/team")
-    assert tuple(found.values()) == facts

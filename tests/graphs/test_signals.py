@@ -173,3 +173,13 @@ async def test_member_the_model_fails_on_leaves_the_others(model):
     found = await run("competitors_team")
     assert {one["overlap"] for one in found["studied"]} == {"unknown"}
     assert (found["partial"], len(found["missing"])) == (True, 2)
+
+
+async def test_company_itself_and_second_spellings_are_no_competitors(model):
+    spellings = ("Northwind Robotics GmbH", "Pickwise", "Pickwise Inc.", "Shelfbot", "Nobody Said")
+    named = {"competitors": [{"name": name, "website": ""} for name in spellings]}
+    service = model(named, {"overlap": "none", "strengths": []}, {"overlap": "none", "strengths": []})
+    text = "Northwind Robotics GmbH, Pickwise (Pickwise Inc.) and Shelfbot share the market."
+    found = await run("competitors_team", competitors=[], texts=[text])
+    assert sorted(one["name"] for one in found["studied"]) == ["Pickwise", "Shelfbot"]
+    assert len(service.asked) == 3

@@ -8,7 +8,6 @@ from contract.errors import LangGraphError
 from contract.shapes import SHAPES
 from fleet.graphs.classify import ai_intent, stack
 from fleet.kit.evidence import stands_in
-from fleet.kit.website import page_text
 
 ADVERT = SHAPES["extract_stack"]["examples"][0]["text"]
 PLAN = SHAPES["classify_ai_intent"]["examples"][0]
@@ -77,11 +76,6 @@ async def test_nothing_to_read_is_a_client_error():
     with pytest.raises(LangGraphError, match="text: ") as caught:
         await extract(text="  ")
     assert caught.value.kind == "client"
-
-
-def test_page_text_leaves_code_out():
-    html = "<html><head><title>x</title></head><body><script>var Rust=1</script><h1>We use&nbsp;Go</h1><p>and <b>Kafka</b></p><style>p{}</style>"
-    assert page_text(html) == "We use Go\nand Kafka"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
+from fleet.kit.addresses import address_facts
 from fleet.kit.llm import ask
 from fleet.kit.prompts import Prompt, answer_object, choice, share, text
 from fleet.kit.serve import served
@@ -80,7 +81,7 @@ async def judge(state: ContactState) -> Update:
     answer = await ask(JUDGE, **facts)
     data = dict(answer.data)
     relevance, reachability = data.pop("relevance"), data.pop("reachability")
-    if "@" not in clean(facts["contact"].get("email"), 320):
+    if not address_facts(clean(facts["contact"].get("email"), 320))["valid"]:
         reachability = 0.0
     parts = {"part": WORTH[data["label"]], "relevance": relevance, "reachability": reachability}
     score = (

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from fleet.kit.hop import call_graph
 from fleet.kit.llm import ask
+from fleet.kit.people import merged
 from fleet.kit.prompts import Prompt, answer_object, choice, text
 from fleet.kit.serve import served
 from fleet.kit.state import ModelFacts, Update, extend
@@ -139,7 +140,7 @@ def _company(state: TeamState) -> dict[str, Any]:
 def _people(state: TeamState) -> list[dict[str, Any]]:
     found = section(section(state.get("results")).get("contact_discovery")).get("people") or []
     plain = [{key: one[key] for key in ("name", "role", "email") if one.get(key)} for one in found]
-    return [*(state.get("people") or []), *plain][:50]
+    return merged([*(state.get("people") or []), *plain])[:50]
 
 
 def _contact(state: TeamState) -> dict[str, Any]:

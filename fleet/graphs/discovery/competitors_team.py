@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from contract.errors import LangGraphError
 from fleet.kit.evidence import Evidence, collect, found_in, from_search, from_website, given, numbered
 from fleet.kit.llm import ask
+from fleet.kit.names import same_company
 from fleet.kit.prompts import Prompt, answer_object, choice, text, texts
 from fleet.kit.serve import served
 from fleet.kit.state import ModelFacts, Update, extend
@@ -105,8 +106,16 @@ def after_gathering(state: TeamState) -> Any:
 
 
 async def name_competitors(state: TeamState) -> Update:
-    answer = await ask(NAME, company=section(state.get("company")), evidence=state["evidence"])
-    named = [one for one in answer.data["competitors"] if found_in(one["name"], state["evidence"])]
+    """Only names that stand in a text, each company once, and never the company itself."""
+    company = section(state.get("company"))
+    answer = await ask(NAME, company=company, evidence=state["evidence"])
+    named: list[dict[str, Any]] = []
+    for one in answer.data["competitors"]:
+        known = [clean(company.get("name"), 120), *(other["name"] for other in named)]
+        if found_in(one["name"], state["evidence"]) and not any(
+            same_company(one["name"], name) for name in known
+        ):
+            named.append(one)
     return {"competitors": named, **answer.facts()}
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typing_extensions import TypedDict
 
 from fleet.kit import github
+from fleet.kit.addresses import address_facts
 from fleet.kit.evidence import Evidence, collect, from_search, from_website, given, numbered
 from fleet.kit.http import SourceError, connect
 from fleet.kit.llm import ask
-from fleet.kit.people import address_facts, proven
+from fleet.kit.people import proven
 from fleet.kit.prompts import Prompt, answer_object, choice, text
 from fleet.kit.serve import served
 from fleet.kit.state import ModelFacts, Update, extend

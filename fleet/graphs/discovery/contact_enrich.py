@@ -8,10 +8,10 @@ from typing_extensions import TypedDict
 
 from contract.errors import LangGraphError
 from fleet.kit import github
+from fleet.kit.addresses import address_facts
 from fleet.kit.evidence import Evidence, collect, found_in, from_search, given, numbered
 from fleet.kit.http import connect
 from fleet.kit.llm import ask
-from fleet.kit.people import address_facts
 from fleet.kit.prompts import Prompt, answer_object, choice, text, texts
 from fleet.kit.serve import served
 from fleet.kit.state import ModelFacts, Update, extend

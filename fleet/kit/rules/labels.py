@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.addresses import address_facts
 from fleet.kit.rules.letters import meaning
 from fleet.kit.text import clean, section, sentences
 
@@ -43,9 +44,6 @@ PARTS = (
     ("user", r"\b\w+"),
 )  # fmt: skip
 _DEPUTY = re.compile(r"\b(?:deputy|assistant|associate|acting) (?:head|director|vp|vice)|director of first|art director|product director's", re.IGNORECASE)  # fmt: skip
-_SHARED = re.compile(
-    r"^(?:info|contact|hello|sales|office|support|admin|noreply|no-reply|jobs|press)@", re.IGNORECASE
-)
 
 
 def recruitment(facts: dict[str, Any]) -> dict[str, Any]:
@@ -86,12 +84,13 @@ def use(facts: dict[str, Any]) -> dict[str, Any]:
 
 def part(facts: dict[str, Any]) -> dict[str, Any]:
     """The part a title says; how near it is to the offer by the words they share."""
-    contact, address = section(facts.get("contact")), clean(section(facts.get("contact")).get("email"), 320)
+    contact = section(facts.get("contact"))
+    address = address_facts(clean(contact.get("email"), 320))
     role = clean(contact.get("role"), 200)
     label = next((label for label, pattern in PARTS if re.search(pattern, role, re.IGNORECASE)), "outside")
     if label == "decision_maker" and _DEPUTY.search(role):
         label = "influencer"
-    reach = 0.0 if "@" not in address else 0.3 if _SHARED.match(address) else 1.0
+    reach = 0.0 if not address["valid"] else 0.3 if address["shared"] else 1.0
     offer = {word[:5] for word in re.findall(r"[a-z]{4,}", str(facts.get("offer")).lower())}
     near = {word[:5] for word in re.findall(r"[a-z]{4,}", role.lower())} & offer
     return {

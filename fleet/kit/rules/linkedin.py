@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.addresses import addresses_in
 from fleet.kit.text import clean, first_name, section, sentences, words
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _ASK = {
     "change": "What is the first thing that changes for your team?",
     "hiring": "What should the new colleague take off the team first?",
 }
-_ADDRESS = re.compile(r"[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}")
 _HEADLINE = re.compile(
     r"^(?P<role>[^|•·@]{2,80}?)\s+(?:at|@|bei|chez)\s+(?P<company>[^|•·,;]{2,80})", re.IGNORECASE
 )
@@ -75,7 +75,6 @@ def read_profile(facts: dict[str, Any]) -> dict[str, Any]:
     )
     said, job = _HEADLINE.match(headline), _present(profile.get("experience"))
     whole = f"{pasted}\n{clean(profile.get('about'), 4000)}\n{clean(profile.get('email'))}"
-    address = _ADDRESS.search(whole)
     name = clean(profile.get("name"), 200) or next(
         (line for line in lines[:4] if _PERSON_NAME.match(line)), ""
     )
@@ -87,7 +86,7 @@ def read_profile(facts: dict[str, Any]) -> dict[str, Any]:
         "role": clean(role, 300),
         "company": clean(profile.get("company") or job.get("company") or (said["company"] if said else ""), 300).rstrip("."),
         "location": clean(profile.get("location"), 300) or next((line for line in lines[:6] if _PLACE.match(line)), ""),
-        "email": address[0].rstrip(".") if address else "",
+        "email": next(iter(addresses_in(whole)), ""),
     }  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.addresses import addresses_in
+from fleet.kit.names import names_company
 from fleet.kit.rules.labels import part
 from fleet.kit.rules.letters import meaning
 from fleet.kit.text import clean, clean_list, section, sentences
@@ -18,14 +20,13 @@ _PAIR = (
     re.compile(rf"(?P<name>{_NAME})\s*(?:,|–|-|\||\(|:|\bis (?:our|the))\s*(?:our |the )?(?P<role>{_ROLE})"),
     re.compile(rf"(?:[Oo]ur |[Tt]he )?(?P<role>{_ROLE})[,:]?\s+(?P<name>{_NAME})"),
 )
-_ADDRESS = re.compile(r"[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[A-Za-z]{2,24}")
 _DECIDES_FIRST = ("decision_maker", "influencer")
 
 
 def read_people(facts: dict[str, Any]) -> dict[str, Any]:
     """A name beside a role is a person; an address is theirs when it holds their last name."""
     text = "\n".join(str(section(one).get("text") or "") for one in facts.get("evidence") or [])[:60_000]
-    addresses = [found.rstrip(".") for found in _ADDRESS.findall(text)]
+    addresses = addresses_in(text)
     people: dict[str, dict[str, Any]] = {}
     for pattern in _PAIR:
         for hit in pattern.finditer(text):
@@ -42,18 +43,16 @@ def read_people(facts: dict[str, Any]) -> dict[str, Any]:
 def match(facts: dict[str, Any]) -> dict[str, Any]:
     """The full name and one more thing have to stand in a text."""
     contact, company = section(facts.get("contact")), section(facts.get("company"))
-    name = clean(contact.get("name"), 120).lower()
-    others = [
-        clean(one, 200).lower() for one in (contact.get("role"), contact.get("email"), company.get("name"))
-    ]
+    name, employer = clean(contact.get("name"), 120).lower(), clean(company.get("name"), 200)
+    others = [clean(one, 200).lower() for one in (contact.get("role"), contact.get("email"))]
     about, named = [], 0
     for one in facts.get("evidence") or []:
         text = str(section(one).get("text") or "").lower()
         if name and name in text:
             named += 1
-            if any(other and other in text for other in others):
+            if any(other and other in text for other in others) or names_company(text, employer):
                 about.append(str(one.get("id")))
-    identity = "same" if about else "namesake" if named and any(others) else "unclear"
+    identity = "same" if about else "namesake" if named and (employer or any(others)) else "unclear"
     return {"identity": identity, "about": about[:20]}
 
 

@@ -6,6 +6,7 @@ import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.addresses import addresses_in
 from fleet.kit.rules.reply_phrases import PHRASES
 from fleet.kit.text import clean, section
 
@@ -38,7 +39,6 @@ _MONTHS = [
     "november",
     "december",
 ]
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _REFERRED = re.compile(
     r"(?:contact|speak (?:to|with)|talk to|reach out to|write to|copying|cc'?ing|looping in|adding|colleague|person (?:is|would be)|forward(?:ed|ing) (?:this|your \w+|it) to)[,:]?\s+(?:(?:my|our) colleague,?\s+)?([A-Z][\w'-]+(?: [A-Z][\w'-]+)?)"
 )
@@ -60,8 +60,8 @@ def classify(facts: dict[str, Any]) -> dict[str, Any]:
             kind not in _MACHINE_KINDS or (kind == "hard_bounce" and _GONE.search(hits[kind]))
         ):
             return _label(kind, 0.8 if len(hits) == 1 else 0.65, f"says “{hits[kind].strip()}”")
-    if address := _ADDRESS.search(body):
-        return _label("referral", 0.45, f"names {address[0]} and says nothing else that is known")
+    if addresses := addresses_in(body):
+        return _label("referral", 0.45, f"names {addresses[0]} and says nothing else that is known")
     return _label("question", 0.3, "no known phrase: a person should read it")
 
 
@@ -77,8 +77,8 @@ def return_date(facts: dict[str, Any]) -> dict[str, Any]:
 def referral(facts: dict[str, Any]) -> dict[str, Any]:
     """Who to ask instead: only a name or an address that stands in the text."""
     body = own_words(str(section(facts.get("message")).get("body") or ""))
-    address, name = _ADDRESS.search(body), _REFERRED.search(body)
-    return {"name": name[1] if name else "", "email": address[0].rstrip(".") if address else ""}
+    name = _REFERRED.search(body)
+    return {"name": name[1] if name else "", "email": next(iter(addresses_in(body)), "")}
 
 
 def read(facts: dict[str, Any]) -> dict[str, Any]:
