@@ -106,9 +106,6 @@ class Session:
     async def post_json(self, path: str, body: Mapping[str, Any], *, retry_safe: bool = False) -> Any:
         return self._decode(await self.call("POST", path, body=body, retry_safe=retry_safe))
 
-    async def get_text(self, path: str) -> str:
-        return (await self.call("GET", path)).text()
-
     async def call(
         self,
         method: str,

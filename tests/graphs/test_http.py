@@ -61,7 +61,7 @@ async def test_body_over_the_cap_is_refused(loopback):
     service = loopback(lambda asked: (200, {}, b"x" * 5000))
     async with connect(Source("thing", service.base_url, max_bytes=1000)) as session:
         with pytest.raises(SourceError, match="more than 1000 bytes"):
-            await session.get_text("/x")
+            await session.call("GET", "/x")
     assert len(service.asked) == 1
 
 
@@ -146,7 +146,7 @@ async def test_guarded_source_never_reaches_inside(loopback, url):
     target = url.format(port=service.base_url.rsplit(":", 1)[1])
     async with connect(Source("website", "", guarded=True, attempts=1)) as session:
         with pytest.raises(SourceError):
-            await session.get_text(target)
+            await session.call("GET", target)
     assert service.asked == []
 
 

@@ -134,7 +134,7 @@ ROBOTS = b"User-agent: *\nDisallow: /private\n\nUser-agent: agentic-sales\nDisal
 
 async def page(source: Source, path: str) -> str:
     async with connect(source) as session:
-        return await session.get_text(path)
+        return (await session.call("GET", path)).text()
 
 
 async def test_a_page_is_read_only_where_robots_may(loopback):
