@@ -191,9 +191,21 @@ def session(leader: int) -> list[int]:
     return members
 
 
-def cpu_seconds(leader: int) -> float:
+def postgres(url: str) -> list[int]:
+    """The processes of the PostgreSQL behind the address, when it runs on this machine."""
+    with psycopg.connect(url) as conn:
+        backend = conn.info.backend_pid
+    with contextlib.suppress(OSError, IndexError):
+        postmaster = int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
+        return [
+            int(one) for one in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        ]
+    return []
+
+
+def cpu_seconds(pids: list[int]) -> float:
     spent = 0.0
-    for pid in session(leader):
+    for pid in pids:
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -305,7 +317,7 @@ def measure(make: Callable[[str, int, Path], Store], seconds: float) -> dict[str
         store = make(url, port, Path(name))
         with serving(store, port, Path(name)) as pid:
             empty = store.stored()[1]
-            spent = cpu_seconds(pid)
+            spent, database = cpu_seconds(session(pid)), cpu_seconds(postgres(url))
             began = time.monotonic()
             senders = [Sender(store, port, mine, began + seconds) for mine in bodies]
             for sender in senders:
@@ -314,7 +326,7 @@ def measure(make: Callable[[str, int, Path], Store], seconds: float) -> dict[str
                 sender.join()
             elapsed = time.monotonic() - began
             spans, size = store.stored()
-            spent = cpu_seconds(pid) - spent
+            spent, database = cpu_seconds(session(pid)) - spent, cpu_seconds(postgres(url)) - database
             peak = peak_mb(pid)
     took = sorted(t for s in senders for t in s.took)
     acknowledged = len(took) * SPANS_A_TRACE * TRACES_A_POST
@@ -327,6 +339,7 @@ def measure(make: Callable[[str, int, Path], Store], seconds: float) -> dict[str
         "acknowledged_missing": acknowledged - spans,
         "refused_posts": sum(s.refused for s in senders),
         "server_cpu_ms_per_span": round(1000 * spent / spans, 4) if spans else None,
+        "postgres_cpu_ms_per_span": round(1000 * database / spans, 4) if spans else None,
         "p50_ms": round(1000 * statistics.median(took), 1),
         "p99_ms": round(1000 * took[int(len(took) * 0.99)], 1),
         "bytes_per_span_sent": round(span_bytes),

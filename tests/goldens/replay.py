@@ -9,6 +9,7 @@ import orjson
 from traces_app.ingest.decode_langsmith import decode_runs, read_form
 from traces_app.ingest.decode_otlp import decode_spans, read_protobuf
 from traces_app.ingest.multipart import boundary_of, form_parts
+from traces_app.store.pack import opened
 from traces_app.store.records import Bundle, Kind, Status
 
 _TEXTS = ("name", "run_type", "project", "assistant_id", "pool", "model", "provider", "start", "end")
@@ -31,7 +32,10 @@ def decoded(content_type: str, body: bytes) -> list[dict[str, Any]]:
 def _plain(part: Any) -> dict[str, Any]:
     ids = {name: held.hex() if (held := getattr(part, name)) else None for name in ("trace_id", "run_id")}
     said = {name: getattr(part, name) for name in (*_TEXTS, *_COUNTS)}
-    rest = orjson.loads(orjson.dumps({"facts": part.facts, "payload": part.payload}))
+    payload = part.payload
+    if part.kind == Kind.SPAN:  # as its reader does
+        payload = {name: opened(value) for name, value in payload.items()}
+    rest = orjson.loads(orjson.dumps({"facts": part.facts, "payload": payload}))
     kind, status = Kind(part.kind).name.lower(), Status(part.status).name.lower()
     return {
         **ids,

@@ -268,6 +268,20 @@ def test_secrets_and_canaries_never_reach_the_store(http: httpx.Client, cur: psy
         assert canary not in everything
 
 
+@given(st.one_of([st.from_regex(pattern) for pattern in redact.PATTERNS]))
+def test_whatever_a_default_pattern_matches_is_looked_at(text: str) -> None:
+    assert redact.Ruleset().suspects(json.dumps({"text": text}).encode())
+
+
+@pytest.mark.parametrize("key", redact.KEYS)
+@pytest.mark.parametrize("around", ['{"%s": 1}', '{"%s"\n\t: 1}'])
+def test_whatever_key_is_named_is_looked_at_however_deep_its_json_stands(key: str, around: str) -> None:
+    text = around % key.title()
+    for _ in range(3):
+        assert redact.Ruleset().suspects(text.encode())
+        text = json.dumps(text)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=40), encoding=st.sampled_from(["", "gzip", "zstd"]))
 def test_fuzzed_bodies_never_fail_the_process(

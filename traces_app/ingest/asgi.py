@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from traces_app.store.records import Bundle
 
 log = logging.getLogger(__name__)
+_COLLECT_AFTER = 50_000
 
 
 class Ingest:
@@ -54,6 +56,9 @@ class Ingest:
             await self.live.start()
         await self.reference.start()
         await self.commits.start()
+        # What was imported stays; what a request makes is freed when it is answered, without a collection.
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
     async def stop(self) -> None:
         """Commit what was accepted, then let go of everything."""

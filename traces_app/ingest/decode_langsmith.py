@@ -11,6 +11,7 @@ import orjson
 
 from traces_app.ingest.http import RefusedError
 from traces_app.ingest.lift import clean_text, lift_metadata, lift_usage
+from traces_app.store.pack import fragment
 from traces_app.store.records import (
     Attachment,
     Bundle,
@@ -175,7 +176,7 @@ def _fill(part: RunPart, run: LsRun, raw: dict[str, bytes]) -> None:
         raise BadItemError("extra.metadata: must be an object")
     for name in ("inputs", "outputs", "events", "serialized"):
         if values.get(name) is not None:
-            part.payload[name] = orjson.Fragment(raw[name]) if values[name] else values[name]
+            part.payload[name] = _unread(name, raw[name]) if values[name] else values[name]
     if extra:
         part.payload["extra"] = extra
     if error:
@@ -222,6 +223,13 @@ def _first_token(events: Any) -> int | None:
 def _json(name: str, raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
+    except ValueError as error:
+        raise BadItemError(f"{name}: {error}") from error
+
+
+def _unread(name: str, raw: bytes) -> orjson.Fragment:
+    try:
+        return fragment(raw)
     except ValueError as error:
         raise BadItemError(f"{name}: {error}") from error
 

@@ -19,7 +19,8 @@ from traces_app.ingest.decode_langsmith import RUN_TYPES, quarantine
 from traces_app.ingest.http import RefusedError
 from traces_app.ingest.lift import clean_text, complete_total, count, lift_metadata, lift_usage, money
 from traces_app.store.copies import made_by_langsmith
-from traces_app.store.records import Bundle, Kind, RunPart, Status, digest64, run_id_of_span, uuid_text
+from traces_app.store.pack import opened
+from traces_app.store.records import Bundle, Copy, Kind, RunPart, Status, digest64, run_id_of_span, uuid_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,7 +83,7 @@ _LAST_NS = 253_402_300_799 * 10**9
 _ERROR = 2
 
 
-class Span(msgspec.Struct):
+class Span(msgspec.Struct, gc=False):
     """A span of either wire form, in plain values."""
 
     trace_id: bytes
@@ -111,7 +112,7 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
         raise RefusedError(400, f"body: {error}") from error
     for group in request.resource_spans:
         resource = _attributes(group.resource.attributes)
-        shared = group.resource.SerializeToString(deterministic=True)
+        shared = group.resource.SerializeToString()  # no maps in it: the same bytes each time
         for scope_spans in group.scope_spans:
             scope = scope_spans.scope.name
             for s in scope_spans.spans:
@@ -131,7 +132,7 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
                     [(k.trace_id.hex(), k.span_id.hex()) for k in s.links] if s.links else [],
                     scope,
                     resource,
-                    digest64(shared, scope.encode(), s.SerializeToString(deterministic=True)),
+                    digest64(shared, scope.encode(), s.SerializeToString()),
                 )
 
 
@@ -301,7 +302,7 @@ def _lift_attributes(part: RunPart, said: dict[str, Any], metadata: dict[str, An
     part.thread_id = part.thread_id or clean_text(get("thread_id"))
     usage = metadata.get("usage_metadata")
     if usage is not None:
-        usage = metadata["usage_metadata"] = _parsed(usage)
+        usage = metadata["usage_metadata"] = opened(usage)
         lift_usage(part, usage)
     part.prompt_tokens = _or(count(get("prompt_tokens")), part.prompt_tokens)
     part.completion_tokens = _or(count(get("completion_tokens")), part.completion_tokens)
@@ -335,7 +336,7 @@ def _lift_outcome(part: RunPart, span: Span) -> None:
 def _fill_payload(part: RunPart, span: Span, said: dict[str, Any]) -> None:
     for name in ("inputs", "outputs"):
         if name in said:
-            part.payload[name] = _json_or_text(said[name])
+            part.payload[name] = said[name]
     if span.events:
         part.payload["events"] = [{"name": n, "time": at, "kwargs": attrs} for n, at, attrs in span.events]
     extra: dict[str, Any] = {"resource": span.resource} if span.resource else {}
@@ -347,33 +348,33 @@ def _fill_payload(part: RunPart, span: Span, said: dict[str, Any]) -> None:
         part.payload["extra"] = extra
 
 
-def _json_or_text(value: Any) -> Any:
-    """Return a text that is an object or a list as the JSON it is, without writing it anew."""
-    return value if _parsed(value) is value else orjson.Fragment(value)
-
-
-def _parsed(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in {"{", "["}:
-        try:
-            return orjson.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
 def decode_spans(spans: Iterable[Span | str], bundle: Bundle, project: str) -> None:
-    """Add a part for each span and quarantine the others."""
+    """Add a part for each span, quarantine the others, and note the traces that hold nothing but copies."""
+    own: set[bytes] = set()
+    copied: list[RunPart] = []
     for span in spans:
         if isinstance(span, str):
             refused = quarantine("otlp", span, "", b"")
         else:
             try:
-                bundle.parts.append(decode_span(span, project))
+                part = decode_span(span, project)
+                bundle.parts.append(part)
+                if is_copy(span):
+                    copied.append(part)
+                else:
+                    own.add(part.trace_id)
                 continue
             except (ValueError, TypeError, RecursionError) as error:
                 item = uuid_text(span.trace_id) if len(span.trace_id) == 16 else ""
                 refused = quarantine("otlp", f"{error}", item, span.name.encode("utf-8", "replace"))
         bundle.quarantined.append(refused)
+    bundle.copies = [_copy(part) for part in copied if part.trace_id not in own]
+
+
+def _copy(part: RunPart) -> Copy:
+    if part.parent_id is None and part.start is not None:
+        return Copy(trace_id=part.trace_id, project=part.project, name=part.name, start=part.start)
+    return Copy(trace_id=part.trace_id)
 
 
 def is_copy(span: Span) -> bool:

@@ -9,6 +9,7 @@ from traces_app.store.records import Bundle, RunPart, uuid_text
 
 MAX_TEXT = 500
 _MAX_COUNT = 2**53
+_AMOUNTS = frozenset({str, int, float})
 
 
 def clean_text(value: Any, limit: int = MAX_TEXT) -> str:
@@ -38,7 +39,7 @@ def count(value: Any) -> int | None:
 
 def money(value: Any) -> Decimal | None:
     """Return US dollars; None for what is no amount."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if type(value) not in _AMOUNTS:
         return None
     try:
         amount = Decimal(str(value))
@@ -85,3 +86,5 @@ def confine(bundle: Bundle, project: str) -> None:
     if project:
         for part in bundle.parts:
             part.project = project
+        for copy in bundle.copies:
+            copy.project = project

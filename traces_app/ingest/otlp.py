@@ -10,10 +10,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from traces_app.ingest.decode_otlp import Span, decode_spans, is_copy, read_json, read_protobuf
+from traces_app.ingest.decode_otlp import decode_spans, read_json, read_protobuf
 from traces_app.ingest.http import JSON, Answer, RefusedError, Request
 from traces_app.ingest.lift import confine
-from traces_app.store.records import Bundle, Copy, RunPart
+from traces_app.store.records import Bundle
 
 if TYPE_CHECKING:
     from traces_app.ingest.asgi import Ingest
@@ -35,31 +35,13 @@ class OtlpDoor:
             raise RefusedError(415, f"content-type: must be {PROTOBUF} or {JSON}")
         with self._ingest.admission.room_for(request):
             body = await self._ingest.body(request)
-            spans = list(read_protobuf(body) if media_type == PROTOBUF else read_json(body))
+            spans = read_protobuf(body) if media_type == PROTOBUF else read_json(body)
             bundle = Bundle()
             project = request.headers.get("langsmith-project") or self._ingest.config.default_project
             decode_spans(spans, bundle, project[:500])
             confine(bundle, request.key.project)
-            bundle.copies = _copies(spans, bundle.parts)
             await self._ingest.store(bundle)
         return _answer(media_type, [q.reason for q in bundle.quarantined])
-
-
-def _copies(spans: list[Span | str], parts: list[RunPart]) -> list[Copy]:
-    """Return the traces that hold nothing but the LangSmith SDK's copies of runs; one that also has others is no copy."""
-    own = {s.trace_id for s in spans if not isinstance(s, str) and not is_copy(s)}
-    copied = {s.trace_id: s for s in spans if not isinstance(s, str) and s.trace_id not in own}
-    if not copied:
-        return []
-    copies = []
-    for part in parts:
-        if part.trace_id not in copied:
-            continue
-        copy = Copy(trace_id=part.trace_id)
-        if part.parent_id is None and part.start is not None:
-            copy.project, copy.name, copy.start = part.project, part.name, part.start
-        copies.append(copy)
-    return copies
 
 
 def _answer(media_type: str, reasons: list[str]) -> Answer:

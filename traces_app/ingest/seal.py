@@ -10,7 +10,7 @@ import orjson
 
 from traces_app.ingest.decode_langsmith import quarantine
 from traces_app.ingest.redact import FAILED, Redactor, Ruleset
-from traces_app.store.pack import check_depth, dump, joined, pack
+from traces_app.store.pack import dump, joined, pack
 from traces_app.store.records import Attachment, Bundle, Chunk, Quarantined, RunPart, uuid_text
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
     for part in bundle.parts:
         try:
             dumped = _Dumped(part, dump(part.facts), dump(part.payload))
-            check_depth(dumped.payload)
         except (TypeError, ValueError) as error:
             bundle.quarantined.append(quarantine("seal", f"value: {error}", uuid_text(part.run_id), b""))
             continue
@@ -54,7 +53,7 @@ def _chunk(of_trace: list[_Dumped], rules: Ruleset) -> Chunk:
     facts = joined([one.facts for one in of_trace])
     payload = joined([one.payload for one in of_trace])
     names = "\n".join({getattr(part, c) for c in _COLUMNS for part in parts})
-    if rules.suspects(facts) or rules.suspects(payload) or rules.suspects(names.encode()):
+    if rules.suspects(b"\n".join((facts, payload, names.encode()))):
         facts, payload = _redacted(parts, facts, payload, rules)
     for part in parts:
         part.payload = {}

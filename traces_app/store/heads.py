@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from traces_app.store.merge import Share, share_of
-from traces_app.store.records import Kind, RunPart, Status
+from traces_app.store.merge import NOTHING, share_of
+from traces_app.store.records import Kind, RunPart
 from traces_app.store.sketch import bucket_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ ADD_ROLLUPS = (
 )
 
 
-class Change(msgspec.Struct):
+class Change(msgspec.Struct, gc=False):
     """A run as it was stored (None when new), as it is now, and the parts that made the difference."""
 
     before: RunPart | None
@@ -130,23 +130,26 @@ def apply(head: Head, changes: Iterable[Change], now: int) -> None:
     """Move the head by what the changes of its runs say."""
     head.updated_at = now
     tags, facts = set(head.tags), set(head.facts)
+    new: list[RunPart] = []
     for change in changes:
         _move_totals(head, change)
         _move_bounds(head, change.after)
         _move_root(head, change.after)
-        for part in change.new:
-            tags.update(part.facts.get("tags") or ())
-            facts.update(_facts_of(part))
+        new += change.new
+    for part in new:
+        tags.update(part.facts.get("tags") or ())
     head.tags = sorted(tags)[:_MAX_TAGS]
-    head.facts = _kept(facts)
+    head.facts = _kept(facts.union(_facts_of(new)))
 
 
 def _move_totals(head: Head, change: Change) -> None:
     after = share_of(change.after)
-    before = share_of(change.before) if change.before else Share()
+    before = share_of(change.before) if change.before else NOTHING
     head.runs += after.runs - before.runs
     head.open_runs += after.open - before.open
     head.errors += after.errors - before.errors
+    if not (after.llm or before.llm):
+        return
     head.llm_runs += after.llm - before.llm
     head.prompt_tokens += after.prompt_tokens - before.prompt_tokens
     head.completion_tokens += after.completion_tokens - before.completion_tokens
@@ -179,22 +182,32 @@ def _move_root(head: Head, run: RunPart) -> None:
 _FACT_COLUMNS = ("name", "assistant", "pool", "model", "project")
 
 
-def _facts_of(part: RunPart) -> Iterator[str]:
-    """What the list can be filtered by, as `field=value`: of every run of the trace, not of its root alone."""
-    values = (part.name, part.assistant_id, part.pool.upper(), part.model, part.project)
-    for field, value in zip(_FACT_COLUMNS, values, strict=True):
+_LABELS = frozenset({str, int, float, bool})
+
+
+def _facts_of(parts: Iterable[RunPart]) -> Iterator[str]:
+    """What the list can be filtered by, as `field=value`: of every run of the trace, not of its root alone.
+
+    Runs of a trace repeat each other, so the different values are found first and written once.
+    """
+    said: set[tuple[str, str]] = set()
+    metadata: set[tuple[str, str]] = set()
+    for part in parts:
+        values = (part.name, part.assistant_id, part.pool, part.model, part.project)
+        said.update(zip(_FACT_COLUMNS, values, strict=True))
+        said.update(("tag", tag) for tag in part.facts.get("tags") or ())
+        if error := part.facts.get("error"):
+            said.add(("error", _flat(error[:MAX_VALUE])))
+        for key, value in (part.facts.get("metadata") or {}).items():
+            if type(value) in _LABELS:
+                text = value if type(value) is str else str(value)
+                if len(text) <= _MAX_LABEL or part.parent_id is None:
+                    metadata.add((key, text))
+    for field, value in said:
         if value:
-            yield f"{field}={value[:MAX_VALUE]}"
-    for tag in part.facts.get("tags") or ():
-        yield f"tag={tag[:MAX_VALUE]}"
-    if error := part.facts.get("error"):
-        yield _flat(f"error={error[:MAX_VALUE]}")
-    longest = MAX_VALUE if part.parent_id is None else _MAX_LABEL
-    for key, value in (part.facts.get("metadata") or {}).items():
-        if isinstance(value, str | int | float | bool):
-            text = str(value)
-            if len(text) <= longest or part.parent_id is None:
-                yield _flat(f"meta.{key}={text[:MAX_VALUE]}")
+            yield f"{field}={(value.upper() if field == 'pool' else value)[:MAX_VALUE]}"
+    for key, text in metadata:
+        yield _flat(f"meta.{key}={text[:MAX_VALUE]}")
 
 
 def _flat(text: str) -> str:
@@ -263,11 +276,12 @@ def _count(deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
         totals = deltas[key] = Totals()
     share = share_of(run)
     totals.runs += sign
-    totals.errors += sign * (run.status == Status.ERROR)
-    totals.prompt_tokens += sign * share.prompt_tokens
-    totals.completion_tokens += sign * share.completion_tokens
-    totals.total_tokens += sign * share.total_tokens
-    totals.cost += sign * share.cost
+    totals.errors += sign * share.errors
+    if share.llm:
+        totals.prompt_tokens += sign * share.prompt_tokens
+        totals.completion_tokens += sign * share.completion_tokens
+        totals.total_tokens += sign * share.total_tokens
+        totals.cost += sign * share.cost
     bucket = bucket_of(run.end - run.start)
     totals.latency[bucket] = totals.latency.get(bucket, 0) + sign
 

@@ -59,7 +59,7 @@ def _add_values(into: dict[str, Any], values: dict[str, Any]) -> None:
             into[name] = value
 
 
-class Share(msgspec.Struct):
+class Share(msgspec.Struct, frozen=True, gc=False):
     """What one run adds to the totals of its trace; differences of shares keep the totals exact."""
 
     runs: int = 0
@@ -72,13 +72,15 @@ class Share(msgspec.Struct):
     cost: Decimal = Decimal(0)
 
 
+NOTHING = Share()
+_PLAIN = {(o, e): Share(runs=1, open=int(o), errors=int(e)) for o in (False, True) for e in (False, True)}
+
+
 def share_of(run: RunPart) -> Share:
     """Return what a merged run adds. Only `llm` runs are billed, or an annotated root would count twice."""
-    share = Share(runs=1, open=int(run.end is None), errors=int(run.status == Status.ERROR))
-    if run.run_type == "llm":
-        share.llm = 1
-        share.prompt_tokens = run.prompt_tokens or 0
-        share.completion_tokens = run.completion_tokens or 0
-        share.total_tokens = run.total_tokens or share.prompt_tokens + share.completion_tokens
-        share.cost = run.cost or Decimal(0)
-    return share
+    plain = _PLAIN[run.end is None, run.status == Status.ERROR]
+    if run.run_type != "llm":
+        return plain
+    prompt, completion = run.prompt_tokens or 0, run.completion_tokens or 0
+    total = run.total_tokens or prompt + completion
+    return Share(1, plain.open, plain.errors, 1, prompt, completion, total, run.cost or Decimal(0))

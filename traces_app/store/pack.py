@@ -16,6 +16,7 @@ from traces_app.store.records import Chunk, RunPart, digest64
 _LEVEL = 1
 _MAX_CHUNK = 1 << 30
 _SURE_DEPTH = 1000  # fewer brackets than this cannot be too deep
+_AROUND = 4
 _compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
 _decompressor = zstandard.ZstdDecompressor()
 
@@ -30,18 +31,29 @@ def joined(items: list[bytes]) -> bytes:
     return b"[" + b",".join(items) + b"]"
 
 
-def check_depth(item: bytes) -> None:
-    """See that the JSON can be read back from inside a chunk. Raises ValueError when it is nested too deeply.
+def fragment(item: bytes) -> orjson.Fragment:
+    """Return JSON that was read once as what goes into a chunk unread. Raises ValueError when it is nested too deeply.
 
-    A sender's own JSON goes in unread, and a reader stops at 1,024 levels: one value would close its whole chunk.
+    A reader stops at 1,024 levels, and what stands around the item are some more: one value would close its whole chunk.
     """
     if item.count(b"[") + item.count(b"{") >= _SURE_DEPTH:
-        orjson.loads(joined([item]))
+        orjson.loads(b"[" * _AROUND + item + b"]" * _AROUND)
+    return orjson.Fragment(item)
+
+
+def opened(value: Any) -> Any:
+    """Return a text that is an object or a list as what it says, anything else as it is."""
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        try:
+            return orjson.loads(value)
+        except ValueError:
+            return value
+    return value
 
 
 def pack(parts: list[RunPart], facts: bytes, payload: bytes) -> Chunk:
     """Compress the lists of facts and payloads of one trace's parts, and write the place of each into its part."""
-    chunk_id = digest64(*(part.digest.to_bytes(8, "big", signed=True) for part in parts))
+    chunk_id = digest64(b"".join([part.digest.to_bytes(8, "big", signed=True) for part in parts]))
     for slot, part in enumerate(parts):
         part.chunk_id, part.slot = chunk_id, slot
     return Chunk(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from traces_app.rows import RunPayload, RunRow, RunStatus
 from traces_app.store.columns import PART_SELECT, part_from_row
 from traces_app.store.merge import merge_parts
-from traces_app.store.pack import unpack
+from traces_app.store.pack import opened, unpack
 from traces_app.store.records import Kind, RunPart, Status, uuid_bytes, uuid_text
 
 if TYPE_CHECKING:
@@ -211,6 +211,8 @@ def run_row(run: RunPart) -> RunRow:
 
 def _payload(run: RunPart) -> RunPayload:
     values = run.payload
+    if run.kind == Kind.SPAN:  # its attributes are texts, whatever they say
+        values = {name: opened(value) for name, value in values.items()}
     extra = values.get("extra")
     metadata = run.facts.get("metadata")
     if metadata:

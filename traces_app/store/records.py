@@ -34,7 +34,7 @@ class Status(IntEnum):
     ERROR = 2
 
 
-class RunPart(msgspec.Struct, kw_only=True):
+class RunPart(msgspec.Struct, kw_only=True, gc=False):
     """A post, a patch or a span: what one message said about one run. Unknown is None or ""."""
 
     trace_id: bytes
@@ -86,7 +86,7 @@ class Attachment(msgspec.Struct, kw_only=True):
     data: bytes
 
 
-class Chunk(msgspec.Struct, kw_only=True):
+class Chunk(msgspec.Struct, kw_only=True, gc=False):
     """What one request said at length about one trace: two compressed JSON lists, one place for each part."""
 
     trace_id: bytes

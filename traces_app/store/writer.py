@@ -194,7 +194,11 @@ def _changes(parts: Iterable[RunPart], stored: dict[tuple[bytes, bytes], list[Ru
         by_run[part.trace_id, part.run_id].append(part)
     changes = []
     for run, sent in by_run.items():
-        had = stored.get(run, [])
+        had = stored.get(run)
+        if had is None and len(sent) == 1:
+            changes.append(Change(None, sent[0], sent))
+            continue
+        had = had or []
         keys = {p.key for p in had}
         new = sorted((p for p in sent if p.key not in keys), key=merge_order)
         if new:
