@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
@@ -20,9 +20,7 @@ from campaigns_app.models import (
 )
 from campaigns_app.writing import check_sequence_graph, check_steps
 from feedback_app.admin import GivesFeedback
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
+from registry_app.admin_base import OurAdmin, ReadOnlyAdmin
 
 
 class Steps(BaseInlineFormSet):
@@ -49,7 +47,7 @@ class StepInline(admin.TabularInline):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(admin.ModelAdmin):
+class CampaignAdmin(OurAdmin):
     list_display = ("name", "status", "mailbox", "created_at", "contacts")
     list_select_related = ("mailbox",)
     list_filter = ("status",)
@@ -65,46 +63,31 @@ class CampaignAdmin(admin.ModelAdmin):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(admin.ModelAdmin):
+class MailboxAdmin(OurAdmin):
     list_display = ("address", "display_name", "daily_limit")
 
 
 @admin.register(Contact)
-class ContactAdmin(admin.ModelAdmin):
+class ContactAdmin(OurAdmin):
     list_display = ("name", "email", "company", "timezone")
     search_fields = ("name", "email", "company")
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(admin.ModelAdmin):
+class SuppressionAdmin(OurAdmin):
     list_display = ("email", "reason", "created_at")
     search_fields = ("email",)
 
 
-class MachineMade(admin.ModelAdmin):
-    """Rows the engine writes: to read, not to edit."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-
 @admin.register(Enrollment)
-class EnrollmentAdmin(MachineMade):
+class EnrollmentAdmin(ReadOnlyAdmin):
     list_display = ("contact", "campaign", "status", "position", "due_at")
     list_select_related = ("contact", "campaign")
     list_filter = ("status",)
 
 
 @admin.register(Touch)
-class TouchAdmin(MachineMade, GivesFeedback):
+class TouchAdmin(ReadOnlyAdmin, GivesFeedback):
     run_id_field = "langsmith_run_id"
     list_display = ("subject", "status", "langsmith_run_id", "pool", "composed_at", "sent_at")
     list_filter = ("status",)
@@ -112,6 +95,6 @@ class TouchAdmin(MachineMade, GivesFeedback):
 
 
 @admin.register(InboundEvent)
-class InboundEventAdmin(MachineMade):
+class InboundEventAdmin(ReadOnlyAdmin):
     list_display = ("source_event_id", "kind", "received_at", "actor")
     list_filter = ("kind",)

@@ -12,23 +12,11 @@ from django.db import transaction
 from feedback_app import services
 from feedback_app.models import Delivery, Feedback, FeedbackEvent, FeedbackKey
 from feedback_app.store import FeedbackError
+from registry_app.admin_base import OurAdmin, ReadOnly, ReadOnlyAdmin
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest
-
-
-class ReadOnly:
-    """No add, no change, no delete by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class Rating(forms.Form):
@@ -47,7 +35,7 @@ class RatingActionForm(ActionForm):
     comment = forms.CharField(required=False)
 
 
-class GivesFeedback(admin.ModelAdmin):
+class GivesFeedback(OurAdmin):
     """A list whose rows belong to runs: give feedback on the runs of the chosen rows, all or none."""
 
     action_form = RatingActionForm
@@ -78,7 +66,7 @@ class GivesFeedback(admin.ModelAdmin):
 
 
 @admin.register(FeedbackKey)
-class FeedbackKeyAdmin(admin.ModelAdmin):
+class FeedbackKeyAdmin(OurAdmin):
     list_display = ("key", "kind", "minimum", "maximum", "direction", "description")
     search_fields = ("key", "description")
 
@@ -91,11 +79,10 @@ class HistoryInline(ReadOnly, admin.TabularInline):
 
 
 @admin.register(Feedback)
-class FeedbackAdmin(ReadOnly, GivesFeedback):
+class FeedbackAdmin(ReadOnlyAdmin, GivesFeedback):
     list_display = ("key", "score", "source", "rater", "run_id", "assistant_id", "created_at", "retracted_at")
     list_filter = ("source", "key")
     search_fields = ("=run_id", "=key", "=source_event_id")
-    show_full_result_count = False
     inlines = (HistoryInline,)
     actions = ("give_feedback", "retract")
 
@@ -110,7 +97,7 @@ class FeedbackAdmin(ReadOnly, GivesFeedback):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
+class DeliveryAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "feedback",
@@ -123,7 +110,6 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
     )
     list_filter = ("state",)
     list_select_related = ("feedback",)
-    show_full_result_count = False
     actions = ("send_again",)
 
     @admin.action(description="Send the chosen dead letters again", permissions=["resend"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 
 from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin, shown_json
 from registry_app.audit import Actor
@@ -35,6 +35,7 @@ class ApiKeyForm(ModelForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ActingAdmin):
+    audited = ("registry_app_apikey",)
     form = ApiKeyForm
     list_display = ("name", "prefix", "scopes", "expires_at", "last_used_at", "revoked_at", "created_by")
     list_filter = ("revoked_at",)
@@ -66,7 +67,7 @@ class ApiKeyAdmin(ActingAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("at", "actor", "action", "model", "object_id", "reason")
+    list_display = ("at", "actor", "action", "what", "reason")
     list_filter = ("model", "action", "via")
     search_fields = ("actor", "object_id", "reason", "request_id")
     fields = (
@@ -82,6 +83,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "shown_before",
         "shown_after",
     )
+
+    @admin.display(description="what", ordering="object_id")
+    def what(self, entry: AuditEntry) -> str:
+        """The row, and of an allowlist what it gained or lost."""
+        return format_html("{} <b>{}</b> {}", entry.kind, entry.object_id, entry.listed_id)
 
     @admin.display(description="Changed")
     def changed(self, entry: AuditEntry) -> str:

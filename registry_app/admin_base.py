@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.http import HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 
 from registry_app.audit import Actor, set_actor
 
 if TYPE_CHECKING:
     from django.db import models
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
     ModelAdmin = admin.ModelAdmin[Any]
 else:
     ModelAdmin = admin.ModelAdmin  # generic for the type checker alone
 
 
-class ActingAdmin(ModelAdmin):
-    """Names the signed-in user to the audit triggers before any write (the admin's views are transactions)."""
+class OurAdmin(ModelAdmin):
+    """Unknown values stay empty, and the history of a row is told by the audit where there is one."""
 
     empty_value_display = ""
+    #: Tables whose audit entries are named after a row of this model; none: Django's own history.
+    audited: tuple[str, ...] = ()
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The audit also knows what pages, commands and the API did."""
+        if not self.audited:
+            return super().history_view(request, object_id, extra_context)
+        query = urlencode({"model__in": ",".join(self.audited), "object_id__exact": unquote(object_id)})
+        return HttpResponseRedirect(f"{reverse('admin:registry_app_auditentry_changelist')}?{query}")
+
+
+class ActingAdmin(OurAdmin):
+    """Names the signed-in user to the audit triggers before any write (the admin's views are transactions)."""
 
     def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:
         set_actor(Actor.of_request(request, "admin"))
@@ -41,13 +60,10 @@ class ActingAdmin(ModelAdmin):
         super().delete_queryset(request, queryset)
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """For rows that machines write."""
+class ReadOnly:
+    """No add, no change, no delete by hand: machines write these rows."""
 
-    empty_value_display = ""
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
@@ -55,6 +71,12 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False
+
+
+class ReadOnlyAdmin(ReadOnly, OurAdmin):
+    """Such rows as lists and pages."""
+
+    show_full_result_count = False
 
 
 def shown_json(value: object) -> str:

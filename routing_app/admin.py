@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -22,6 +22,8 @@ from routing_app.models import (
 )
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     TabularInline = admin.TabularInline[AllowlistEntry, Pool]
     ModelForm = forms.ModelForm[Pool]
 else:
@@ -66,6 +68,7 @@ class AllowlistInline(TabularInline):
 
 @admin.register(Pool)
 class PoolAdmin(ActingAdmin):
+    audited = ("routing_app_pool", "routing_app_allowlistentry")
     form = PoolForm
     change_form_template = "admin/routing_draft_form.html"
     list_display = ("slug", "position", "enabled", "base_urls", "secret_env", "concurrency", "queue")
@@ -86,6 +89,7 @@ class PoolAdmin(ActingAdmin):
 
 @admin.register(RoutingRevision)
 class RoutingRevisionAdmin(ReadOnlyAdmin):
+    audited = ("routing_app_routingrevision",)
     list_display = ("version", "short_digest", "author_name", "reason", "published_at", "rollback_of")
     search_fields = ("reason", "author_name", "digest")
     fields = (
@@ -103,15 +107,27 @@ class RoutingRevisionAdmin(ReadOnlyAdmin):
 
 @admin.register(DispatchRecord)
 class DispatchRecordAdmin(ReadOnlyAdmin):
-    list_display = ("received_at", "assistant_id", "pool", "status", "error_kind", "total_ms", "request_id")
+    list_display = ("received_at", "assistant_id", "pool", "status", "error_kind", "took", "short_request_id")
     list_filter = ("pool", "status")
     search_fields = ("=request_id", "=run_id", "=assistant_id")
+
+    def get_fields(self, request: HttpRequest, obj: DispatchRecord | None = None) -> list[Any]:
+        return ["took" if name == "total_ms" else name for name in super().get_fields(request, obj)]
+
+    @admin.display(description="took", ordering="total_ms")
+    def took(self, record: DispatchRecord) -> str:
+        return f"{record.total_ms:,.1f} ms" if record.total_ms is not None else ""
+
+    @admin.display(description="request id", ordering="request_id")
+    def short_request_id(self, record: DispatchRecord) -> str:
+        return format_html('<code title="{}">{}</code>', record.request_id, record.request_id[:8])
 
 
 @admin.register(BreakerHold)
 class BreakerHoldAdmin(ReadOnlyAdmin):
     """Made and taken off on the Fleet page."""
 
+    audited = ("routing_app_breakerhold",)
     list_display = ("pool", "url", "state", "until", "held_by", "reason")
 
 

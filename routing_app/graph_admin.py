@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @admin.register(GraphRecord)
 class GraphRecordAdmin(ActingAdmin):
+    audited = ("registry_app_graphrecord",)
     change_list_template = "admin/registry_app/graphrecord/change_list.html"
     change_form_template = "admin/routing_draft_form.html"
     list_filter = ("home_pool", "enabled", "resumable")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.db.models import TextField
 
 from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin
 from traces_app.models import Price, Project, Quarantine, RedactionRule
@@ -19,6 +21,7 @@ else:
 
 @admin.register(Price)
 class PriceAdmin(ActingAdmin):
+    formfield_overrides: ClassVar = {TextField: {"widget": AdminTextInputWidget}}
     list_display = ("model", "valid_from", "valid_until", "input_per_million", "output_per_million")
     search_fields = ("model",)
 
@@ -29,6 +32,7 @@ class RedactionRuleForm(RuleModelForm):
     class Meta:
         model = RedactionRule
         fields = ("kind", "expression", "project", "replacement", "enabled")
+        widgets: ClassVar = {"expression": AdminTextareaWidget(attrs={"rows": 3})}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -43,6 +47,7 @@ class RedactionRuleForm(RuleModelForm):
 @admin.register(RedactionRule)
 class RedactionRuleAdmin(ActingAdmin):
     form = RedactionRuleForm
+    formfield_overrides: ClassVar = {TextField: {"widget": AdminTextInputWidget}}
     list_display = ("kind", "expression", "project", "replacement", "enabled")
     list_filter = ("kind", "enabled")
 
@@ -53,7 +58,6 @@ class QuarantineAdmin(ReadOnlyAdmin):
     list_display_links = None  # the key is a digest, no page shows more
     list_filter = ("door",)
     search_fields = ("reason", "item")
-    show_full_result_count = False
 
 
 @admin.register(Project)
