@@ -1,8 +1,11 @@
-"""What sleeping contacts cost: the claim from 10^4 to 10^6 enrollments, and the lag from due to sent. Three lines of JSON.
+"""What sleeping contacts cost: the claim from 10^4 to 10^6 enrollments, and the lag from due to sent. Lines of JSON.
 
-.venv/bin/python bench/campaign_bench.py     # BENCH_DUE mails due, BENCH_ROWS the largest table, BENCH_SENT sent today
+.venv/bin/python bench/campaign_bench.py         # BENCH_DUE mails due, BENCH_ROWS the largest table, BENCH_SENT sent today
+.venv/bin/python bench/campaign_bench.py whole   # BENCH_SECONDS of mails due at BENCH_RATE a second, written by graphs
 
-The lag is measured twice: all due at once says what one job process manages, 28 a second is 100,000 in an hour.
+The lag is measured twice for letters that are written: all due at once says what one job process manages, 28 a
+second is 100,000 in an hour. `whole` starts the platform with its pools: graphs write the letters, traced, once
+without a thread and once on a thread for each contact.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ SIZES = (10_000, 100_000, 1_000_000)
 DUE = int(os.environ.get("BENCH_DUE", "2000"))
 SENT = int(os.environ.get("BENCH_SENT", "50000"))
 #: 100,000 in an hour.
-RATE = 28
+RATE = int(os.environ.get("BENCH_RATE", "28"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
 MOST = int(os.environ.get("BENCH_ROWS", "1000000"))
 BATCH = 100
 CLAIMS = 50
@@ -95,6 +99,104 @@ def main() -> None:
             measure()
         finally:
             pg.stop(data)
+
+
+def main_whole() -> None:
+    """From due to sent with all that is between: job process, dispatcher, pool, ingest of the trace, mail server."""
+    import psycopg
+
+    from platform_site import pg
+    from tests.faults.fire import Fire
+    from tests.integration.conftest import free_port
+
+    port = free_port()
+    mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(port), "EMAIL_USE_TLS": "false"}
+    with tempfile.TemporaryDirectory(prefix="agentic-bench-") as folder, smtp(port):
+        fire = Fire(Path(folder) / "data", free_port(), {**mail, "LANGSMITH_TRACING": "true"})
+        try:
+            fire.wait_until_ready(second_jobs=False)
+            with psycopg.connect(pg.url_for(fire.data_dir), autocommit=True) as to:
+                for writer in ("email_compose", "campaign_sequence"):
+                    figures = whole(fire, to, writer)
+                    print(
+                        json.dumps({"bench": "due to sent, written by", "graph": writer, **figures}),
+                        flush=True,
+                    )
+        finally:
+            fire.end()
+
+
+SPREAD = """
+    UPDATE campaigns_app_enrollment e SET status = 'active', due_at = o.due, created_at = o.due
+    FROM (SELECT id, now() + make_interval(secs => 2 + row_number() OVER () / %(rate)s::float) AS due
+          FROM campaigns_app_enrollment WHERE campaign_id = %(campaign)s) o
+    WHERE o.id = e.id
+"""
+LAGS = """
+    SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY s), percentile_cont(0.99) WITHIN GROUP (ORDER BY s),
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY s) FILTER (WHERE due > %(last)s)
+    FROM (SELECT extract(epoch FROM t.sent_at - e.created_at) AS s, e.created_at AS due
+          FROM campaigns_app_enrollment e JOIN campaigns_app_touch t ON t.enrollment_id = e.id
+          WHERE e.campaign_id = %(campaign)s AND t.status = 'sent') sent
+"""
+LEFT = "SELECT count(*) FROM campaigns_app_enrollment WHERE campaign_id = %s AND status = 'active'"
+
+
+def whole(fire: Any, to: Any, writer: str) -> dict[str, Any]:
+    """One campaign of one mail a contact, due one after the other; the CPU time of every process by mail."""
+    slug, count = writer.replace("_", "-"), RATE * SECONDS
+    always = {"weekdays": list(range(7)), "window_start": "00:00", "window_end": "23:59:59"}
+    step = {"delay": 0, "delay_unit": "hours"}
+    sequence = {"sequence_graph": writer} if writer == "campaign_sequence" else {}
+    address = "bench@northbeam.example"
+    fire.call("PUT", f"/api/campaigns/mailboxes/{address}", json={"daily_limit": 1_000_000})
+    made = {"name": slug, "slug": slug, "mailbox": address, "steps": [step], "daily_limit": 1_000_000}
+    fire.call("POST", "/api/campaigns", json={**made, **always, **sequence})
+    for begin in range(0, count, 1_000):
+        people = [
+            {"email": f"{slug}-{n}@example.com", "name": f"Person {n}", "facts": "opened a plant in Ghent"}
+            for n in range(begin, min(begin + 1_000, count))
+        ]
+        fire.call("POST", f"/api/campaigns/{slug}/enrollments", json={"rows": people})
+    fire.call("POST", f"/api/campaigns/{slug}/activate")
+    campaign = to.execute("SELECT id FROM campaigns_app_campaign WHERE slug = %s", [slug]).fetchone()[0]
+    before = cpu_by_process(fire)
+    to.execute(SPREAD, {"campaign": campaign, "rate": RATE})
+    ends = time.time() + SECONDS + 2
+    while to.execute(LEFT, [campaign]).fetchone()[0] and time.time() < ends + 60:
+        time.sleep(1.0)
+    last = dt.datetime.fromtimestamp(ends - SECONDS / 4, tz=dt.UTC)
+    sent, p50, p99, p50_last = to.execute(LAGS, {"campaign": campaign, "last": last}).fetchone()
+    spent = {
+        name: round((cpu - before.get(name, 0)) / sent * 1000, 1)
+        for name, cpu in cpu_by_process(fire).items()
+    }
+    return {
+        "mails": sent,
+        "offered_per_s": RATE,
+        "lag_s_p50": round(float(p50), 2),
+        "lag_s_p99": round(float(p99), 2),
+        "lag_s_p50_last_quarter": round(float(p50_last), 2),
+        "cpu_ms_per_mail": round(sum(spent.values()), 1),
+        "of_these": {name: ms for name, ms in spent.items() if ms >= 0.1},
+    }
+
+
+def cpu_by_process(fire: Any) -> dict[str, float]:
+    """Seconds of CPU used so far by every process of the platform, PostgreSQL with all of its backends as one."""
+    from tests.faults.fire import CHILDREN
+
+    names = {**CHILDREN, "pool CORE": ("fleet.worker", "CORE")}
+    used = {name: sum(map(cpu_of, fire.children(words))) for name, words in names.items()}
+    postmaster = int(next(fire.data_dir.rglob("postmaster.pid")).read_text().split()[0])
+    backends = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    return {**used, "postgres": sum(map(cpu_of, [postmaster, *map(int, backends)]))}
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds, those of ended children included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure() -> None:
@@ -175,23 +277,30 @@ def claim_cost() -> tuple[float, float]:
 
 
 @contextmanager
-def mailserver() -> Iterator[None]:
+def smtp(port: int) -> Iterator[None]:
     """A real SMTP server in a process of its own, so that it costs the claim loop nothing."""
+    command = [sys.executable, "-c", MAILSERVER, str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout
+        server.stdout.readline()
+        try:
+            yield
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def mailserver() -> Iterator[None]:
+    """The SMTP server, as this process's own."""
     from django.conf import settings
 
     from tests.integration.conftest import free_port
 
     port = free_port()
-    command = [sys.executable, "-c", MAILSERVER, str(port)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdout
-        server.stdout.readline()
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", port, False
-        try:
-            yield
-        finally:
-            server.terminate()
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_TLS = "127.0.0.1", port, False
+    with smtp(port):
+        yield
 
 
 def lag() -> dict[str, Any]:
@@ -235,4 +344,4 @@ def waiting() -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main_whole() if "whole" in sys.argv[1:] else main()

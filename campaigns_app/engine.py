@@ -1,45 +1,44 @@
-"""Claim due enrollments and take one step each: write the mail once, send it at most once, plan the next.
+"""The stages of a step, each for many enrollments at once: take it up, keep its letter, promise the mail, settle it.
 
 Every boundary is a committed row, so a process may die anywhere:
 claim (lease) → touch `composed` → touch `sending` → mail handed over → touch `sent` and the next timer.
 A claim that finds a touch still `sending` cannot know whether the mail left; it parks it as `unknown`.
+
+Rows that somebody else is changing are left out of a stage: to wait for them while holding others would be a
+deadlock, and what was left out comes again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
+from django.db.models import Prefetch
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from campaigns_app import planning, sending
-from campaigns_app.models import Campaign, Enrollment, InboundEvent, Touch
+from campaigns_app.bulk import write
+from campaigns_app.gate import Gate
+from campaigns_app.models import Campaign, Enrollment, Mailbox, Suppression, Touch
 from campaigns_app.planning import window_of
-from campaigns_app.services import suppressions
-from campaigns_app.writing import compose
-from contract.errors import LangGraphError
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Collection
-
-    from django.db.models import QuerySet
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
 #: A step whose process died is taken up again after this; a living process renews what it has in hand.
 LEASE = dt.timedelta(seconds=30)
-#: Limits count the mails of any such span.
-THROTTLE = dt.timedelta(days=1)
 #: A mail still "sending" after this was left behind by a dead process, whatever became of its enrollment.
 ABANDONED = dt.timedelta(minutes=5)
 #: Tries of one step before a person is asked.
 MAX_ATTEMPTS = 8
-#: How long a step waits for an answer to be read before it looks again.
-UNREAD_PAUSE = dt.timedelta(minutes=2)
+#: A touch whose mail may or may not have left.
+UNSETTLED = (Touch.Status.SENDING, Touch.Status.UNKNOWN)
 DIED = "The process ended while the mail was being handed over; it may have gone out."
 
 CLAIM = """
@@ -67,61 +66,117 @@ def renew(ids: Collection[uuid.UUID], *, worker: str) -> None:
     )
 
 
-def advance(enrollment_id: uuid.UUID, line: sending.Line | None = None) -> None:
-    """Take the next step of one claimed enrollment. Any failure leaves a row that says so and a later due time."""
-    enrollment = Enrollment.objects.select_related("campaign__mailbox", "contact").get(pk=enrollment_id)
-    if enrollment.status != Enrollment.Status.ACTIVE:
-        return
-    step = enrollment.campaign.steps.filter(position=enrollment.position).first()
-    if step is None:
-        finish(enrollment)
-        return
-    touch = Touch.objects.filter(enrollment=enrollment, step=step).first()
-    if touch is None:
-        if later := not_yet(enrollment):  # no letter is written long before it leaves
-            put_off(enrollment, later)
-            return
-        try:
-            touch = compose(enrollment, step)
-        except LangGraphError as error:
-            retry_later(enrollment, f"{error.kind}: {error}")
-            return
-    if committed := commit_to_send(enrollment, touch):
-        with nullcontext(line) if line else closing(sending.Line()) as open_line:
-            outcome = open_line.hand_over(committed)
-        settle(committed, outcome)
+def held_rows(ids: Iterable[uuid.UUID]) -> list[Enrollment]:
+    """These enrollments, locked, with all that their next step is made of: campaign, contact, steps, touches."""
+    touches = Touch.objects.select_related("step").order_by("step__position")
+    rows = Enrollment.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
+    rows = rows.select_related("campaign__mailbox", "contact")
+    rows = rows.prefetch_related("campaign__steps", Prefetch("touches", touches))
+    return list(rows.filter(pk__in=ids).order_by("pk"))
+
+
+def letter_of(enrollment: Enrollment) -> Touch | None:
+    """The touch of the next step, once its letter is written."""
+    return next(
+        (each for each in enrollment.touches.all() if each.step.position == enrollment.position), None
+    )
 
 
 @transaction.atomic
-def commit_to_send(enrollment: Enrollment, touch: Touch) -> Touch | None:
-    """Decide under locks whether the mail goes out now. The touch, once it is promised; after that never again.
+def take_up(ids: Collection[uuid.UUID]) -> list[Enrollment]:
+    """Those of the claimed enrollments that may take their next step now; the others end, rest or wait."""
+    rows = held_rows(ids)
+    gate = Gate(rows)
+    going, planned = [], []
+    for row in rows:
+        if at_rest(row):
+            planned.append(row)
+        elif all(step.position != row.position for step in row.campaign.steps.all()):
+            planning.end(row, Enrollment.Status.FINISHED)
+            planned.append(row)
+        elif letter_of(row) is None and (later := gate.closed_until(row)):
+            put_off(row, later)  # no letter is written long before it leaves
+            planned.append(row)
+        else:
+            going.append(row)
+    planning.keep(planned)
+    return going
 
-    The locks of campaign and mailbox make the throttle exact: nobody else counts or commits a send of theirs
+
+def at_rest(row: Enrollment) -> bool:
+    """Whether nothing is to be done; who was enrolled while the campaign was being paused is paused now."""
+    if row.status == Enrollment.Status.ACTIVE:
+        row.status = planning.resting_status(row.campaign)
+    return row.status != Enrollment.Status.ACTIVE
+
+
+def keep_letters(touches: Collection[Touch]) -> list[uuid.UUID]:
+    """Store letters that were written, and name their enrollments. Whoever was faster wrote the letter of a step."""
+    in_order = sorted(touches, key=lambda touch: str(touch.enrollment_id))
+    Touch.objects.bulk_create(in_order, ignore_conflicts=True)
+    return [touch.enrollment_id for touch in in_order]
+
+
+@transaction.atomic
+def commit_to_send(ids: Collection[uuid.UUID]) -> list[Touch]:
+    """Decide under locks whose mails go out now. Their touches are promised: after that never again.
+
+    The locks of mailbox and campaign make the throttle exact: nobody else counts or commits a send of theirs
     meanwhile. The enrollment's lock orders this against replies: one recorded before wins. They are taken in this
-    order everywhere, the campaign's first.
+    order everywhere.
     """
-    campaign = Campaign.objects.select_for_update().select_related("mailbox").get(pk=enrollment.campaign_id)
-    row = Enrollment.objects.select_for_update(of=("self",)).select_related("contact").get(pk=enrollment.pk)
-    row.campaign = campaign
-    held = Touch.objects.select_for_update(of=("self",)).select_related("step").get(pk=touch.pk)
-    held.enrollment = row
-    if row.status != Enrollment.Status.ACTIVE or row.position != held.step.position:
-        return None
-    if held.status == Touch.Status.SENDING:
-        park(row, held, DIED)
-        return None
-    if held.status != Touch.Status.COMPOSED:
-        return None
-    if suppressions(row.contact.email).exists():
-        planning.end(row, Enrollment.Status.STOPPED)
-        return None
-    if later := not_yet(row):
-        put_off(row, later)
-        return None
-    held.status, held.sending_at = Touch.Status.SENDING, timezone.now()
-    held.promise = promise_of(row)
-    held.save(update_fields=["status", "sending_at", "promise"])
-    return held
+    lock_limits(ids)
+    rows = held_rows(ids)
+    suppressed = suppressed_of(rows)
+    gate = Gate(rows)
+    promised, parked, planned = [], [], []
+    for row in rows:
+        touch = letter_of(row)
+        if touch is None:
+            continue
+        if at_rest(row):
+            planned.append(row)
+        elif touch.status == Touch.Status.SENDING:
+            park(row, touch, DIED)
+            parked.append(touch)
+            planned.append(row)
+        elif touch.status != Touch.Status.COMPOSED:
+            continue
+        elif row.contact.email.lower() in suppressed:
+            planning.end(row, Enrollment.Status.STOPPED)
+            planned.append(row)
+        elif later := gate.closed_until(row):
+            put_off(row, later)
+            planned.append(row)
+        else:
+            gate.let_through(row)
+            touch.status, touch.sending_at = Touch.Status.SENDING, gate.now
+            touch.promise = promise_of(row)
+            promised.append(touch)
+    write(promised, ["status", "sending_at", "promise"])
+    write(parked, ["status", "error"])
+    planning.keep(planned)
+    return promised
+
+
+def lock_limits(ids: Collection[uuid.UUID]) -> None:
+    """Lock the mailboxes and campaigns of these enrollments, in one order."""
+    campaigns = Campaign.objects.filter(enrollments__in=ids).distinct().values_list("pk", "mailbox_id")
+    of_each = list(campaigns)
+    boxes = Mailbox.objects.filter(pk__in={mailbox for _, mailbox in of_each})
+    list(boxes.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    these = Campaign.objects.filter(pk__in={pk for pk, _ in of_each})
+    list(these.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+
+
+def suppressed_of(rows: Sequence[Enrollment]) -> set[str]:
+    """Which of these contacts' addresses are suppressed, found by the index on their lower case."""
+    addresses = [row.contact.email.lower() for row in rows]
+    return set(
+        Suppression.objects.alias(at=Lower("email"))
+        .filter(at__in=addresses)
+        .values_list(Lower("email"), flat=True)
+    )
 
 
 def promise_of(enrollment: Enrollment) -> dict[str, object]:
@@ -138,109 +193,89 @@ def promise_of(enrollment: Enrollment) -> dict[str, object]:
     }
 
 
-def put_off(enrollment: Enrollment, until: dt.datetime) -> None:
-    Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.Status.ACTIVE).update(
-        due_at=until, claimed_by="", attempts=0
-    )
+@transaction.atomic
+def settle(outcomes: Mapping[Touch, sending.Outcome]) -> list[Touch]:
+    """Write down what the mail server said, and plan what follows from it. Returns those of rows held elsewhere.
 
-
-def not_yet(enrollment: Enrollment) -> dt.datetime | None:
-    """When this mail may go out instead, or None when it may go out now.
-
-    Exact for a caller that holds the locks of campaign and mailbox; for any other a first look.
+    A touch that was promised anew since, or settled by an event or a person, keeps what it has.
     """
-    now = timezone.now()
-    campaign = enrollment.campaign
-    window = window_of(campaign, enrollment.contact)
-    if not window.is_open(now):
-        return window.next_open(now)
-    unread = InboundEvent.objects.filter(kind=InboundEvent.Kind.MESSAGE, touch__enrollment_id=enrollment.pk)
-    if unread.exists():
-        return window.next_open(now + UNREAD_PAUSE)
-    of_mailbox = Touch.objects.filter(step__campaign__mailbox=campaign.mailbox_id)
-    of_campaign = Touch.objects.filter(step__campaign=campaign.pk)
-    for sends, limit in ((of_mailbox, campaign.mailbox.daily_limit), (of_campaign, campaign.daily_limit)):
-        if free_at := throttled_until(sends, limit, now):
-            return window.next_open(free_at)
-    return None
+    rows = {row.pk: row for row in held_rows([touch.enrollment_id for touch in outcomes])}
+    left, touches, planned = [], [], []
+    for sent, outcome in outcomes.items():
+        row = rows.get(sent.enrollment_id)
+        if row is None:
+            left.append(sent)
+            continue
+        touch = next(each for each in row.touches.all() if each.pk == sent.pk)
+        if touch.sending_at != sent.sending_at or touch.status not in UNSETTLED:
+            continue
+        apply(outcome, row, touch)
+        touches.append(touch)
+        planned.append(row)
+    write(touches, ["status", "sending_at", "sent_at", "error"])
+    planning.keep(planned)
+    return left
 
 
-def throttled_until(sends: QuerySet[Touch], limit: int, now: dt.datetime) -> dt.datetime | None:
-    """When one more of these mails fits into a day of `limit`; None when it fits now."""
-    if not limit:
-        return now + THROTTLE
-    committed = sends.filter(sending_at__gt=now - THROTTLE)
-    if committed[:limit].count() < limit:
-        return None
-    oldest_counted = committed.order_by("-sending_at")[limit - 1].sending_at or now
-    return oldest_counted + THROTTLE + dt.timedelta(seconds=1)
-
-
-def park(enrollment: Enrollment, touch: Touch, why: str) -> None:
-    touch.status, touch.error = Touch.Status.UNKNOWN, why
-    touch.save(update_fields=["status", "error"])
-    Enrollment.objects.filter(pk=enrollment.pk).exclude(status__in=Enrollment.ENDED).update(
-        status=Enrollment.Status.PARKED, claimed_by="", last_error=why
-    )
-
-
-def park_abandoned() -> int:
-    """Give up on mails whose process died while sending and whose enrollment no claim will visit again."""
-    left = Touch.objects.filter(
-        status=Touch.Status.SENDING, sending_at__lt=timezone.now() - ABANDONED
-    ).values_list("pk", "enrollment_id")
-    return sum(park_one(*each) for each in left)
-
-
-@transaction.atomic
-def park_one(touch_id: uuid.UUID, enrollment_id: uuid.UUID) -> bool:
-    row = Enrollment.objects.select_for_update().get(pk=enrollment_id)
-    touch = Touch.objects.select_for_update().get(pk=touch_id)
-    if touch.status != Touch.Status.SENDING:
-        return False
-    park(row, touch, DIED)
-    return True
-
-
-@transaction.atomic
-def settle(touch: Touch, outcome: sending.Outcome) -> None:
-    """Write down what the mail server said, and plan what follows from it."""
-    row = (
-        Enrollment.objects.select_for_update(of=("self",))
-        .select_related("campaign", "contact")
-        .get(pk=touch.enrollment_id)
-    )
+def apply(outcome: sending.Outcome, row: Enrollment, touch: Touch) -> None:
     if outcome.kind is sending.Kind.SENT:
         planning.confirm_sent(row, touch, at=timezone.now())
     elif outcome.kind is sending.Kind.UNKNOWN:
         park(row, touch, outcome.detail)
     elif outcome.kind is sending.Kind.REFUSED:
         touch.status, touch.error, touch.sending_at = Touch.Status.FAILED, outcome.detail, None
-        touch.save(update_fields=["status", "error", "sending_at"])
         row.last_error = outcome.detail
-        row.save(update_fields=["last_error"])
         planning.end(row, Enrollment.Status.FAILED)
     else:
-        touch.status, touch.sending_at = Touch.Status.COMPOSED, None
-        touch.save(update_fields=["status", "sending_at"])
-        planning.unpark(
-            row
-        )  # who thought this process dead has parked it; the mail is known not to have left
+        touch.status, touch.error, touch.sending_at = Touch.Status.COMPOSED, "", None
+        # Who thought this process dead has parked it; the mail is known not to have left.
+        planning.unpark(row)
         retry_later(row, outcome.detail)
 
 
-@transaction.atomic
-def finish(enrollment: Enrollment) -> None:
-    planning.end(Enrollment.objects.select_for_update().get(pk=enrollment.pk), Enrollment.Status.FINISHED)
+def put_off(row: Enrollment, until: dt.datetime) -> None:
+    row.due_at, row.claimed_by, row.attempts = until, "", 0
 
 
-def retry_later(enrollment: Enrollment, why: str) -> None:
+def park(row: Enrollment, touch: Touch, why: str) -> None:
+    touch.status, touch.error = Touch.Status.UNKNOWN, why
+    if row.status not in Enrollment.ENDED:
+        row.status, row.claimed_by, row.last_error = Enrollment.Status.PARKED, "", why
+
+
+def retry_later(row: Enrollment, why: str) -> None:
     """Try the step again with growing pauses (30 s … 1 h); after MAX_ATTEMPTS a person has to look."""
-    log.warning("campaign step failed", extra={"enrollment": str(enrollment.pk), "why": why})
-    fields: dict[str, object] = {"last_error": why[:2_000], "claimed_by": ""}
-    if enrollment.attempts >= MAX_ATTEMPTS:
-        fields["status"] = Enrollment.Status.PARKED
+    log.warning("campaign step failed", extra={"enrollment": str(row.pk), "why": why})
+    if row.status != Enrollment.Status.ACTIVE:
+        return
+    row.last_error, row.claimed_by = why[:2_000], ""
+    if row.attempts >= MAX_ATTEMPTS:
+        row.status = Enrollment.Status.PARKED
     else:
-        pause = min(30 * 2 ** max(enrollment.attempts - 1, 0), 3_600)
-        fields["due_at"] = timezone.now() + dt.timedelta(seconds=pause)
-    Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.Status.ACTIVE).update(**fields)
+        row.due_at = timezone.now() + dt.timedelta(seconds=min(30 * 2 ** max(row.attempts - 1, 0), 3_600))
+
+
+@transaction.atomic
+def put_back(failed: Mapping[uuid.UUID, str]) -> None:
+    """Steps whose letter could not be written, each with the reason."""
+    rows = held_rows(failed)
+    for row in rows:
+        retry_later(row, failed[row.pk])
+    planning.keep(rows)
+
+
+@transaction.atomic
+def park_abandoned() -> int:
+    """Give up on mails whose process died while sending and whose enrollment no claim will visit again."""
+    left = Touch.objects.filter(status=Touch.Status.SENDING, sending_at__lt=timezone.now() - ABANDONED)
+    ids = dict(left.values_list("pk", "enrollment_id"))
+    rows = held_rows(ids.values()) if ids else []
+    parked = []
+    for row in rows:
+        for touch in row.touches.all():
+            if touch.pk in ids and touch.status == Touch.Status.SENDING:
+                park(row, touch, DIED)
+                parked.append(touch)
+    write(parked, ["status", "error"])
+    planning.keep(rows)
+    return len(parked)

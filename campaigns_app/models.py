@@ -275,6 +275,16 @@ class Touch(models.Model):
         return f"{self.subject} to {self.enrollment.contact}"
 
 
+def sent_before(enrollment: Enrollment, step: Step) -> list[Touch]:
+    """The mails that went out before a step, the oldest first."""
+    sent = [
+        touch
+        for touch in enrollment.touches.all()
+        if touch.status == Touch.Status.SENT and touch.step.position < step.position
+    ]
+    return sorted(sent, key=lambda touch: touch.step.position)
+
+
 class Suppression(models.Model):
     """An address nothing may be sent to. Looked up inside the transaction that commits a send."""
 

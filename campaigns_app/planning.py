@@ -1,4 +1,7 @@
-"""When an enrollment is due next: after a step, after an absence, after a pause. The caller holds the row's lock."""
+"""When an enrollment is due next: after a step, after an absence, after a pause.
+
+The caller holds the row's lock; what is decided stands in the row at hand until `keep` stores it.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,20 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
+from campaigns_app.bulk import write
 from campaigns_app.models import Campaign, Enrollment, Touch
 from campaigns_app.schedule import Spreader, Window, next_due
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from campaigns_app.models import Contact
 
 #: Dates of a plan that a preview lists one by one.
 SHOWN_DAYS = 14
+#: What is decided about an enrollment.
+PLANNED = ("status", "held", "position", "due_at", "claimed_by", "attempts", "last_error", "ended_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +70,12 @@ def end(enrollment: Enrollment, status: str, at: dt.datetime | None = None) -> b
     enrollment.status = status
     enrollment.ended_at = at or timezone.now()
     enrollment.claimed_by = ""
-    enrollment.save(update_fields=["status", "ended_at", "claimed_by"])
     return True
 
 
 def confirm_sent(enrollment: Enrollment, touch: Touch, *, at: dt.datetime) -> None:
     """The mail of a touch left at `at`: say so and plan what follows. Nobody who ended is brought back."""
     touch.status, touch.sent_at, touch.error = Touch.Status.SENT, at, ""
-    touch.save(update_fields=["status", "sent_at", "error"])
     if enrollment.status in Enrollment.ENDED:
         return
     unpark(enrollment)
@@ -83,12 +87,11 @@ def unpark(enrollment: Enrollment) -> None:
     if enrollment.status == Enrollment.Status.PARKED:
         enrollment.status = resting_status(enrollment.campaign)
         enrollment.attempts, enrollment.last_error = 0, ""
-        enrollment.save(update_fields=["status", "attempts", "last_error"])
 
 
 def plan_next(enrollment: Enrollment, *, done: int, after: dt.datetime) -> None:
     """Move on from step `done`, taken at `after`; who answered meanwhile stays where they ended."""
-    following = enrollment.campaign.steps.filter(position__gt=done).order_by("position").first()
+    following = next((step for step in enrollment.campaign.steps.all() if step.position > done), None)
     if following is None:
         end(enrollment, Enrollment.Status.FINISHED)
         return
@@ -96,7 +99,11 @@ def plan_next(enrollment: Enrollment, *, done: int, after: dt.datetime) -> None:
     enrollment.position = following.position
     enrollment.due_at = next_due(after, delay=following.delay, unit=following.delay_unit, window=window)
     enrollment.claimed_by, enrollment.attempts, enrollment.last_error = "", 0, ""
-    enrollment.save(update_fields=["position", "due_at", "claimed_by", "attempts", "last_error"])
+
+
+def keep(enrollments: Sequence[Enrollment]) -> None:
+    """Store what was decided here about rows that the caller has locked."""
+    write(enrollments, PLANNED)
 
 
 def plan_resume(campaign: Campaign, rows: Iterable[Enrollment], now: dt.datetime) -> list[Planned]:

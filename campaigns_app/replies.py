@@ -108,6 +108,7 @@ def record_event(
         app.configure_task(READ_TASK, queue=READ_QUEUE).defer(event_id=event.pk)
     else:
         act_on(row, event)
+    planning.keep([row])
     return Recorded(event, created=True)
 
 
@@ -127,12 +128,13 @@ def resolve_touch(*, touch_id: uuid.UUID, sent: bool, actor: str) -> Touch:
 
 
 def lock(touch: Touch) -> Enrollment:
-    rows = Enrollment.objects.select_for_update(of=("self",)).select_related("campaign", "contact")
+    rows = Enrollment.objects.select_for_update(of=("self",), no_key=True)
+    rows = rows.select_related("campaign", "contact")
     return rows.get(pk=touch.enrollment_id)
 
 
 def act_on(row: Enrollment, event: InboundEvent) -> None:
-    """Do what the kind of an event asks for. The caller holds the enrollment's lock."""
+    """Do what the kind of an event asks for. The caller holds the enrollment's lock, and keeps the row."""
     kind = Kind(event.kind)
     if kind in SUPPRESSES:
         suppress(email=row.contact.email, reason=SUPPRESSES[kind])
@@ -142,7 +144,6 @@ def act_on(row: Enrollment, event: InboundEvent) -> None:
         returns = event.return_date or (event.received_at + ABSENCE).date()
         back = after_out_of_office(returns, planning.window_of(row.campaign, row.contact))
         row.due_at = max(row.due_at, back)
-        row.save(update_fields=["due_at"])
     if kind in FEEDBACK:
         key, score = FEEDBACK[kind]
         submit_feedback(
@@ -159,6 +160,7 @@ def was_sent(row: Enrollment, touch: Touch) -> None:
     """Any answer to a mail, a bounce included, proves that it left."""
     if touch.status == Touch.Status.UNKNOWN:
         planning.confirm_sent(row, touch, at=touch.sending_at or timezone.now())
+        touch.save(update_fields=["status", "sent_at", "error"])
 
 
 def was_not_sent(row: Enrollment, touch: Touch) -> None:
@@ -170,7 +172,6 @@ def was_not_sent(row: Enrollment, touch: Touch) -> None:
     if row.status not in Enrollment.ENDED:
         planning.unpark(row)
         row.due_at = timezone.now()
-        row.save(update_fields=["due_at"])
 
 
 def unread(event_id: int) -> InboundEvent:
@@ -189,4 +190,5 @@ def settle_message(event_id: int, **read: Any) -> bool:
         setattr(event, name, value)
     event.save(update_fields=list(read))
     act_on(row, event)
+    planning.keep([row])
     return True

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core import signing
 from django.core.mail import EmailMessage, get_connection
 
-from campaigns_app.models import Touch
+from campaigns_app.models import Touch, sent_before
 
 UNSUBSCRIBE_SALT = "campaigns.unsubscribe"
 #: What a mail server answers to a command it took.
@@ -73,6 +73,8 @@ class Line:
             return refusal(error.smtp_code, error)
         except (OSError, smtplib.SMTPException) as error:
             return Outcome(Kind.UNKNOWN, f"the connection to the mail server was lost: {error}")
+        except ValueError as error:  # raised while the mail is made, before anything of it is said
+            return Outcome(Kind.REFUSED, f"no mail can be made of this letter: {error}")
         return Outcome(Kind.SENT)
 
     def _alive(self) -> bool:
@@ -107,9 +109,9 @@ def message_of(touch: Touch) -> EmailMessage:
         "List-Unsubscribe": f"<{link}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
-    if touch.step.position and touch.step.same_thread and (earlier := previous_message_ids(touch)):
-        headers["In-Reply-To"] = earlier[-1]
-        headers["References"] = " ".join(earlier)
+    if touch.step.same_thread and (earlier := sent_before(enrollment, touch.step)):
+        headers["In-Reply-To"] = earlier[-1].message_id
+        headers["References"] = " ".join(each.message_id for each in earlier)
     name = quote(mailbox.display_name)
     sender = f'"{name}" <{mailbox.address}>' if name else mailbox.address
     return EmailMessage(
@@ -118,14 +120,6 @@ def message_of(touch: Touch) -> EmailMessage:
         from_email=sender,
         to=[enrollment.contact.email],
         headers=headers,
-    )
-
-
-def previous_message_ids(touch: Touch) -> list[str]:
-    return list(
-        touch.enrollment.touches.filter(status=Touch.Status.SENT, step__position__lt=touch.step.position)
-        .order_by("step__position")
-        .values_list("message_id", flat=True)
     )
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
-
 from contract.errors import LangGraphError
 from fleet.sdk import RunResult, Timings, run_graph_with_meta, thread_state
 
@@ -29,8 +27,7 @@ def write_on_thread(graph: str, enrollment: Enrollment, given: Mapping[str, obje
     Raises:
         LangGraphError: The run failed, or the graph ended its sequence without another letter.
     """
-    thread, taken = str(enrollment.pk), enrollment.touches.count()
-    connection.close()  # others need it while a graph takes its time
+    thread, taken = str(enrollment.pk), len(enrollment.touches.all())
     state = thread_state(thread) or {}
     if len(mails_of(state.get("values"))) <= taken:
         result = run_graph_with_meta(

@@ -102,13 +102,13 @@ def activate(*, campaign: Campaign) -> int:
 
 def resume_rows(campaign: Campaign, rows: QuerySet[Enrollment]) -> int:
     """Plan paused enrollments afresh and let them go on; how many."""
-    plan = planning.plan_resume(campaign, rows.select_for_update(of=("self",)), timezone.now())
+    locked = rows.select_for_update(of=("self",), no_key=True).order_by("pk")
+    plan = planning.plan_resume(campaign, locked, timezone.now())
     for each in plan:
         each.enrollment.due_at, each.enrollment.held = each.due_at, False
         each.enrollment.status = planning.resting_status(campaign)
         each.enrollment.attempts, each.enrollment.last_error = 0, ""
-    fields = ["status", "due_at", "held", "attempts", "last_error"]
-    Enrollment.objects.bulk_update([each.enrollment for each in plan], fields, batch_size=1_000)
+    planning.keep([each.enrollment for each in plan])
     return len(plan)
 
 

@@ -112,14 +112,22 @@ def act(selection: Selection, action: str) -> int:
         return rows.update(status=STATUS.PAUSED, held=True, claimed_by="")
     if action == "resume":
         return services.resume_rows(selection.campaign, rows.select_related("contact"))
-    locked = rows.select_for_update(of=("self",)).select_related("contact", "campaign")
-    if action == "stop":
-        return sum(planning.end(row, STATUS.STOPPED) for row in locked)
-    return sum(skip(row) for row in locked)
+    locked = list(
+        rows.select_for_update(of=("self",), no_key=True)
+        .order_by("pk")
+        .select_related("contact", "campaign")
+        .prefetch_related("campaign__steps")
+    )
+    for row in locked:
+        if action == "stop":
+            planning.end(row, STATUS.STOPPED)
+        else:
+            skip(row)
+    planning.keep(locked)
+    return len(locked)
 
 
-def skip(row: Enrollment) -> bool:
+def skip(row: Enrollment) -> None:
     """Leave out the next step; the one after it is planned from now."""
     planning.unpark(row)
     planning.plan_next(row, done=row.position, after=timezone.now())
-    return True

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
 
-from campaigns_app.models import Enrollment, Step, Touch
+from campaigns_app.models import Enrollment, Step, Touch, sent_before
 from campaigns_app.sequence import write_on_thread
 from contract.errors import LangGraphError
 from contract.registry import GRAPHS
@@ -108,8 +107,13 @@ def touch_key(enrollment: Enrollment, step: Step, variant: str) -> str:
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()
 
 
-def compose(enrollment: Enrollment, step: Step) -> Touch:
-    """The touch of this step, written by its graph; whoever was faster wrote it."""
+def compose(enrollment: Enrollment) -> Touch:
+    """The touch of the next step as its graph writes it, not stored. Asks the database nothing (`engine.held_rows`).
+
+    Raises:
+        LangGraphError: The graph failed, or wrote no letter.
+    """
+    step = next(each for each in enrollment.campaign.steps.all() if each.position == enrollment.position)
     variant = variant_of(enrollment, step)
     key = touch_key(enrollment, step, variant)
     if graph := enrollment.campaign.sequence_graph:
@@ -117,24 +121,20 @@ def compose(enrollment: Enrollment, step: Step) -> Touch:
     else:
         result = write_alone(enrollment, step, variant)
     subject, body = mail_of(result.output)
-    with transaction.atomic():
-        touch, _ = Touch.objects.get_or_create(
-            enrollment=enrollment,
-            step=step,
-            defaults={
-                "variant": variant,
-                "key": key,
-                "message_id": f"<{key[:40]}@{settings.MAIL_DOMAIN}>",
-                "subject": subject,
-                "body": body,
-                "langsmith_run_id": result.langsmith_run_id,
-                "thread_id": str(enrollment.pk),
-                "request_id": result.request_id,
-                "pool": result.pool,
-                "routing_version": result.routing_version,
-            },
-        )
-    return touch
+    return Touch(
+        enrollment=enrollment,
+        step=step,
+        variant=variant,
+        key=key,
+        message_id=f"<{key[:40]}@{settings.MAIL_DOMAIN}>",
+        subject=subject,
+        body=body,
+        langsmith_run_id=result.langsmith_run_id,
+        thread_id=str(enrollment.pk),
+        request_id=result.request_id,
+        pool=result.pool,
+        routing_version=result.routing_version,
+    )
 
 
 def write_alone(enrollment: Enrollment, step: Step, variant: str) -> RunResult:
@@ -145,7 +145,6 @@ def write_alone(enrollment: Enrollment, step: Step, variant: str) -> RunResult:
     if spec and not previous and requires(spec, "previous"):
         assistant_id, spec = FIRST_WRITER, spec_of(FIRST_WRITER)
     given = graph_input(enrollment, step, variant, fields_of(spec) if spec else {}, previous)
-    connection.close()  # others need it while a graph takes its time
     return run_graph_with_meta(assistant_id, given, timeout=COMPOSE_DEADLINE_S)
 
 
@@ -161,7 +160,7 @@ def graph_input(
     if "previous" in takes:
         given["previous"] = list(previous)
     if "last_one" in takes:
-        given["last_one"] = not enrollment.campaign.steps.filter(position__gt=step.position).exists()
+        given["last_one"] = all(each.position <= step.position for each in enrollment.campaign.steps.all())
     if step.variants and "tone" in takes:
         given["tone"] = variant
     return given
@@ -195,9 +194,8 @@ def letter_facts(enrollment: Enrollment) -> dict[str, object]:
 
 def previous_mails(enrollment: Enrollment, step: Step) -> list[dict[str, str]]:
     """The mails that went out before this step, the oldest first."""
-    sent = enrollment.touches.filter(status=Touch.Status.SENT, step__position__lt=step.position)
-    newest = sent.order_by("-step__position")[:PREVIOUS_SHOWN]
-    return [{"subject": touch.subject, "body": touch.body} for touch in reversed(newest)]
+    sent = sent_before(enrollment, step)
+    return [{"subject": touch.subject, "body": touch.body} for touch in sent[-PREVIOUS_SHOWN:]]
 
 
 def mail_of(output: object) -> tuple[str, str]:

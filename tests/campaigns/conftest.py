@@ -6,13 +6,15 @@ import asyncio
 import datetime as dt
 import socket
 import uuid
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiosmtpd.controller import Controller
 
-from campaigns_app import enrolling, services, writing
+from campaigns_app import engine, enrolling, sending, services, writing
 from campaigns_app.models import Campaign, Enrollment, Touch
+from contract.errors import LangGraphError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +88,19 @@ def enroll(campaign: Campaign, email: str = "lena@brightwell.example") -> Enroll
     report = enrolling.enroll(campaign=campaign, rows=[{"email": email, "name": "Lena"}])
     assert report.errors == ()
     return Enrollment.objects.get(contact__email=email)
+
+
+def advance(enrollment_id: uuid.UUID, line: sending.Line | None = None) -> None:
+    """One enrollment through the stages of a step, as the claim loop takes many."""
+    for row in engine.take_up([enrollment_id]):
+        if engine.letter_of(row) is None:
+            try:
+                engine.keep_letters([writing.compose(row)])
+            except LangGraphError as error:
+                engine.put_back({row.pk: str(error)})
+        for touch in engine.commit_to_send([row.pk]):
+            with nullcontext(line) if line else closing(sending.Line()) as open_line:
+                assert engine.settle({touch: open_line.hand_over(touch)}) == []
 
 
 def composed(enrollment: Enrollment, position: int = 0) -> Touch:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils import timezone
 
-from campaigns_app import engine, reading, replies, webhook
+from campaigns_app import reading, replies, webhook
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
 from contract.errors import LangGraphError
 from feedback_app.models import Feedback
-from tests.campaigns.conftest import composed, enroll
+from tests.campaigns.conftest import advance, composed, enroll
 
 if TYPE_CHECKING:
     from tests.campaigns.conftest import Mailserver
@@ -46,7 +46,7 @@ def sent(campaign: Campaign, mailserver: Mailserver) -> Touch:
     """The first mail of a sequence, sent; its second is due now."""
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     composed(enrollment, position=1)
     Enrollment.objects.update(due_at=timezone.now())
     touch.refresh_from_db()
@@ -142,7 +142,7 @@ def test_a_late_delivery_note_does_not_bring_back_who_replied(sent: Touch, post:
 
 def test_nothing_goes_out_while_an_answer_is_unread(sent: Touch, post: Any, mailserver: Mailserver) -> None:
     assert post({"kind": "message", "source_event_id": "m-1", "raw": answer(sent)}).status_code == 201
-    engine.advance(sent.enrollment_id)
+    advance(sent.enrollment_id)
     assert len(mailserver.received) == 1
     assert Enrollment.objects.get().due_at > timezone.now() + dt.timedelta(minutes=1)
 
@@ -193,14 +193,14 @@ def test_a_person_resolves_what_nobody_knows(campaign: Campaign, mailserver: Mai
     mailserver.drop_after_data = True
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     mailserver.drop_after_data = False
     replies.resolve_touch(touch_id=touch.pk, sent=said, actor="mara")
     enrollment.refresh_from_db()
     touch.refresh_from_db()
     assert enrollment.status == "active"
     assert (touch.status, enrollment.position) == (("sent", 1) if said else ("composed", 0))
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     assert len(mailserver.received) == (1 if said else 2)
     assert InboundEvent.objects.get().actor == "mara"
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from campaigns_app import engine, enrolling, ledger, replies, sending, services
 from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
 from feedback_app.models import Feedback
-from tests.campaigns.conftest import composed, enroll
+from tests.campaigns.conftest import advance, composed, enroll
 
 if TYPE_CHECKING:
     import uuid
@@ -33,11 +33,11 @@ def test_a_sent_step_plans_the_next_and_is_never_sent_again(
 ) -> None:
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     enrollment.refresh_from_db()
     assert (enrollment.position, enrollment.status) == (1, "active")
     assert enrollment.due_at > timezone.now() + dt.timedelta(hours=1)
-    assert engine.commit_to_send(enrollment, touch) is None
+    assert engine.commit_to_send([enrollment.pk]) == []
     assert len(mailserver.received) == 1
     content = mailserver.received[0].content
     assert isinstance(content, bytes)
@@ -48,9 +48,9 @@ def test_a_sent_step_plans_the_next_and_is_never_sent_again(
 def test_the_second_mail_answers_the_first(campaign: Campaign, mailserver: Mailserver) -> None:
     enrollment = enroll(campaign)
     first = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     composed(enrollment, position=1)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     content = mailserver.received[1].content
     assert isinstance(content, bytes)
     assert f"In-Reply-To: {first.message_id}".encode() in content
@@ -64,13 +64,13 @@ def test_a_connection_lost_after_data_parks_and_is_never_resent(
     mailserver.drop_after_data = True
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     touch.refresh_from_db()
     enrollment.refresh_from_db()
     assert (touch.status, enrollment.status) == ("unknown", "parked")
     Enrollment.objects.update(due_at=timezone.now())
     assert engine.claim_due(worker="w", limit=10) == []
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     assert len(mailserver.received) == 1
 
 
@@ -79,8 +79,8 @@ def test_a_process_that_died_while_sending_leaves_unknown_not_a_second_mail(
 ) -> None:
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    assert engine.commit_to_send(enrollment, touch)  # and then the process is gone
-    engine.advance(enrollment.pk)
+    assert engine.commit_to_send([enrollment.pk])  # and then the process is gone
+    advance(enrollment.pk)
     touch.refresh_from_db()
     assert touch.status == "unknown"
     assert mailserver.received == []
@@ -93,7 +93,7 @@ def test_what_the_server_refuses_is_not_sent(
     mailserver.answer = answer
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     enrollment.refresh_from_db()
     touch.refresh_from_db()
     assert enrollment.status == state
@@ -104,10 +104,10 @@ def test_what_the_server_refuses_is_not_sent(
 def test_a_reply_recorded_before_the_commit_wins(campaign: Campaign, mailserver: Mailserver) -> None:
     enrollment = enroll(campaign)
     first = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     second = composed(enrollment, position=1)
     replies.record_event(kind="reply", touch=first, source_event_id="evt-1", text="Yes, please.")
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     second.refresh_from_db()
     assert (second.status, len(mailserver.received)) == ("composed", 1)
 
@@ -133,7 +133,7 @@ def test_a_bounce_proves_that_an_unknown_mail_left_and_suppresses(
     mailserver.drop_after_data = True
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     replies.record_event(kind="hard_bounce", touch=touch, source_event_id="b-1")
     touch.refresh_from_db()
     enrollment.refresh_from_db()
@@ -145,7 +145,7 @@ def test_a_suppression_stops_a_send_that_was_due(campaign: Campaign, mailserver:
     enrollment = enroll(campaign)
     composed(enrollment)
     services.suppress(email="LENA@brightwell.example", reason="manual")
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     assert mailserver.received == []
 
 
@@ -175,7 +175,7 @@ def test_the_throttle_is_exact(campaign: Campaign, mailserver: Mailserver) -> No
     people = [enroll(campaign, f"p{n}@example.com") for n in range(3)]
     for each in people:
         composed(each)
-        engine.advance(each.pk)
+        advance(each.pk)
     assert len(mailserver.received) == 2
     people[2].refresh_from_db()
     assert people[2].due_at > timezone.now() + dt.timedelta(hours=23)
@@ -184,7 +184,7 @@ def test_the_throttle_is_exact(campaign: Campaign, mailserver: Mailserver) -> No
 def test_the_ledger_names_what_breaks_a_promise(campaign: Campaign, mailserver: Mailserver) -> None:
     enrollment = enroll(campaign)
     touch = composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     assert all(each.ok for each in ledger.invariants())
     late = timezone.now() + dt.timedelta(hours=1)
     replies.record_event(kind="reply", touch=touch, source_event_id="evt-1")
@@ -243,13 +243,13 @@ def test_one_connection_carries_many_mails_and_a_lost_one_is_made_anew(
         composed(each)
     with closing(sending.Line()) as line:
         for each in people[:2]:
-            engine.advance(each.pk, line)
+            advance(each.pk, line)
         assert mailserver.connections == 1
         mailserver.answer = "421 that is enough"  # of the connection it was kept on, and of the next
-        engine.advance(people[2].pk, line)
+        advance(people[2].pk, line)
         assert mailserver.connections == 2
         mailserver.answer = "250 OK"
-        engine.advance(people[3].pk, line)
+        advance(people[3].pk, line)
     assert mailserver.connections == 3
     assert len(mailserver.received) == 3
     assert [each.status for each in Touch.objects.order_by("enrollment__contact_id")] == [
@@ -270,11 +270,11 @@ def test_a_clock_that_jumps_sends_nothing_twice_and_breaks_no_limit(
     began = timezone.now()
     for hours, each in ((0, people[0]), (5, people[1]), (-3, people[0]), (-3, people[2]), (6, people[2])):
         with time_machine.travel(began + dt.timedelta(hours=hours), tick=True):
-            engine.advance(each.pk)
+            advance(each.pk)
     assert len(mailserver.received) == 2
     assert [each for each in ledger.invariants() if "unclaimed" not in each.name and not each.ok] == []
     with time_machine.travel(began + dt.timedelta(hours=30), tick=True):
-        engine.advance(people[2].pk)
+        advance(people[2].pk)
     assert len(mailserver.received) == 3
 
 
@@ -282,7 +282,7 @@ def test_a_name_with_quotes_stays_one_address(campaign: Campaign, mailserver: Ma
     services.save_mailbox(address="mara@northbeam.example", display_name='Mara "M" Ott, Sales', daily_limit=9)
     enrollment = enroll(campaign)
     composed(enrollment)
-    engine.advance(enrollment.pk)
+    advance(enrollment.pk)
     content = mailserver.received[0].content
     assert isinstance(content, bytes)
     sender = email.message_from_bytes(content, policy=policy.default)["From"].addresses

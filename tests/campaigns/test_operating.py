@@ -14,7 +14,7 @@ from django.utils import timezone
 from campaigns_app import engine, enrolling, planning, services, steering, writing
 from campaigns_app.models import Campaign, Contact, Enrollment, Step, Touch
 from campaigns_app.schedule import Spreader, Window
-from tests.campaigns.conftest import ALWAYS, composed, enroll
+from tests.campaigns.conftest import ALWAYS, advance, composed, enroll
 
 pytestmark = pytest.mark.django_db
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -159,11 +159,11 @@ def test_the_impact_is_what_is_done(campaign: Campaign) -> None:
 
 def test_skipping_leaves_out_one_mail(campaign: Campaign) -> None:
     row = enroll(campaign)
-    touch = composed(row)
+    composed(row)
     assert steering.act(steering.Selection(campaign, ids=[row.pk]), "skip") == 1
     row.refresh_from_db()
     assert row.position == 1
-    assert engine.commit_to_send(row, touch) is None
+    assert engine.commit_to_send([row.pk]) == []
     assert row.due_at > timezone.now() + dt.timedelta(hours=1)
 
 
@@ -227,8 +227,9 @@ def test_a_mail_left_behind_by_a_dead_process_is_parked_whatever_became_of_its_c
 ) -> None:
     row = enroll(campaign)
     touch = composed(row)
-    assert engine.commit_to_send(row, touch)
+    assert engine.commit_to_send([row.pk])
     planning.end(row, Enrollment.Status.REPLIED)
+    planning.keep([row])
     assert engine.park_abandoned() == 0
     Touch.objects.update(sending_at=timezone.now() - dt.timedelta(minutes=6))
     assert engine.park_abandoned() == 1
@@ -251,7 +252,7 @@ def test_a_lease_is_kept_by_who_holds_it_alone(campaign: Campaign) -> None:
 def test_no_letter_is_written_that_could_not_be_sent_now(campaign: Campaign) -> None:
     row = enroll(campaign)
     Campaign.objects.update(daily_limit=0)
-    engine.advance(row.pk)  # no platform runs here: writing would fail
+    advance(row.pk)  # no platform runs here: writing would fail
     row.refresh_from_db()
     assert (row.last_error, Touch.objects.count()) == ("", 0)
     assert row.due_at > timezone.now() + dt.timedelta(hours=23)

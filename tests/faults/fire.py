@@ -56,9 +56,10 @@ class Fire:
         self._second: subprocess.Popen[bytes] | None = None
         self._keeper = threading.Thread(target=self._keep_second, daemon=True)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, *, second_jobs: bool = True) -> None:
         eventually(self._ready, within=180)
-        self._keeper.start()
+        if second_jobs:
+            self._keeper.start()
 
     def _ready(self) -> bool:
         assert self.up.poll() is None, f"the runner ended:\n{self.log.read_text()[-4_000:]}"
