@@ -21,7 +21,7 @@ class GraphSpec(Record):
         "assistant_id",  #: the stable public name; unique over the whole platform
         "builder_attr",  #: `build_graph(checkpointer=None)`, what our own workers call
         "compiled_attr",  #: the factory that `langgraph.json` names
-        "description",  #: one sentence for operators
+        "description",  #: a paragraph for operators; its first sentence stands alone in lists
         "input_shape",  #: key of `contract.shapes.SHAPES`
         "module",  #: dotted name of the module that builds the graph
         "pool",  #: home pool, upper case

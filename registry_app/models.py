@@ -70,6 +70,17 @@ class GraphRecord(models.Model):
     def __str__(self) -> str:
         return self.assistant_id
 
+    @property
+    def summary(self) -> str:
+        """The first sentence of the description, for lists and headings."""
+        first, more, _ = self.description.partition(". ")
+        return first + more.strip()
+
+    @property
+    def details(self) -> str:
+        """The description after its first sentence."""
+        return self.description.partition(". ")[2]
+
 
 class ApiKey(models.Model):
     """A caller's key. The key itself is shown once and never stored."""

@@ -72,11 +72,17 @@ def _items(*fields: str) -> Callable[[Any], Any]:
         items = answer if isinstance(answer, list) else section(answer).get("items")
         rows = [section(item) for item in items] if isinstance(items, list) else []
         kept = [
-            {field: row[field] for field in fields if row.get(field) not in (None, "", [])} for row in rows
+            {field: _short(row[field]) for field in fields if row.get(field) not in (None, "", [])}
+            for row in rows
         ]
         return {"items": kept[:MOST_ITEMS], "count": len(rows)}
 
     return cut
+
+
+def _short(value: Any) -> Any:
+    """Forty descriptions of a paragraph each would crowd out the rest."""
+    return clean(value, 200) if isinstance(value, str) else value
 
 
 def _fleet(answer: Any) -> Any:
