@@ -10,6 +10,7 @@ import json
 import random
 import re
 import time
+import zlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -116,6 +117,8 @@ class Session:
         retry_safe: bool = False,
     ) -> Reply:
         """Send with retries. `retry_safe` says that repeating a POST does no harm. Raises SourceError."""
+        import httpx
+
         content = None if body is None else json.dumps(body).encode()
         attempts = self._source.attempts if retry_safe or method in SAFE_METHODS else 1
         try:
@@ -124,6 +127,8 @@ class Session:
         except TimeoutError:
             reason = f"gave no answer within {self._source.total_timeout_s:g} s"
             raise SourceError(self._source.name, reason, timed_out=True) from None
+        except (httpx.InvalidURL, UnicodeError) as failure:  # given, or where a redirect points to
+            raise SourceError(self._source.name, f"has a malformed address ({_brief(failure)})") from None
 
     async def _call_with_retries(
         self, method: str, path: str, params: Mapping[str, str | int], content: bytes | None, attempts: int
@@ -213,7 +218,7 @@ class Session:
                 await response.aclose()
         except httpx.TransportError as failure:
             raise OSError(_brief(failure)) from failure
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.DecodingError) as failure:
+        except zlib.error as failure:
             raise SourceError(self._source.name, f"gave a malformed answer ({_brief(failure)})") from failure
         return Reply(str(url), response.status_code, response.headers, body)
 
@@ -230,13 +235,17 @@ class Session:
         request.url = request.url.copy_with(host=address)
 
     async def _read(self, response: httpx.Response) -> bytes:
+        """Unpacked no further than the cap: a few KB can hold gigabytes."""
+        most = self._source.max_bytes
+        packing = response.headers.get("content-encoding", "").strip().lower()
+        if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise SourceError(self._source.name, f"answers in an encoding not asked for ({packing[:40]})")
+        unpacker = zlib.decompressobj(wbits=47) if packing not in ("", "identity") else None
         body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > self._source.max_bytes:
-                raise SourceError(
-                    self._source.name, f"answered with more than {self._source.max_bytes} bytes"
-                )
+        async for chunk in response.aiter_raw():
+            body += unpacker.decompress(chunk, most + 1 - len(body)) if unpacker else chunk
+            if len(body) > most:
+                raise SourceError(self._source.name, f"answered with more than {most} bytes")
         return bytes(body)
 
     def _decode(self, reply: Reply) -> Any:
@@ -244,7 +253,7 @@ class Session:
             return None
         try:
             return json.loads(reply.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise SourceError(self._source.name, "did not answer with JSON", status=reply.status) from None
 
 
@@ -255,7 +264,7 @@ async def connect(source: Source) -> AsyncIterator[Session]:
 
     timeout = httpx.Timeout(source.total_timeout_s, connect=source.connect_timeout_s)
     async with httpx.AsyncClient(
-        headers={"user-agent": AGENT, **source.headers},
+        headers={"user-agent": AGENT, "accept-encoding": "gzip, deflate", **source.headers},
         timeout=timeout,
         verify=_tls(),
         trust_env=not source.guarded,
@@ -295,7 +304,7 @@ def _wait_for(reply: Reply, attempt: int) -> float | None:
     if reply.status not in RETRIED_STATUSES:
         return None
     asked = reply.headers.get("retry-after", "")
-    if not asked.isdigit():
+    if not asked.isdecimal():
         return _backoff_s(attempt)
     return float(asked) if float(asked) <= LONGEST_WAIT_S else None
 

@@ -81,8 +81,8 @@ def fresh_for_s(headers: Mapping[str, str]) -> float:
     if "no-cache" in said:
         return 0.0
     age = headers.get("age", "")
-    lifetime = float(said["max-age"]) if said.get("max-age", "").isdigit() else _until_expiry_s(headers)
-    return min(max(0.0, lifetime - (float(age) if age.isdigit() else 0.0)), LONGEST_FRESH_S)
+    lifetime = float(said["max-age"]) if said.get("max-age", "").isdecimal() else _until_expiry_s(headers)
+    return min(max(0.0, lifetime - (float(age) if age.isdecimal() else 0.0)), LONGEST_FRESH_S)
 
 
 def _until_expiry_s(headers: Mapping[str, str]) -> float:

@@ -39,7 +39,10 @@ def rules_of(status: int, text: str) -> Rules:
     if status >= 300:
         return Rules(known=True)
     parser = RobotFileParser()
-    parser.parse(text.removeprefix("\ufeff").splitlines())
+    try:
+        parser.parse(text.removeprefix("\ufeff").splitlines())
+    except ValueError:  # it reads `Crawl-delay: ²` as a number
+        return Rules(known=False)
     return Rules(known=True, parser=parser)
 
 

@@ -6,6 +6,10 @@ import asyncio
 import ipaddress
 import socket
 
+#: All that is routed of IPv6 so far, and the way of networks without IPv4 to it (RFC 6052), cloud metadata included.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 class UnsafeAddress(Exception):
     """The host names, or resolves to, an address outside the public internet."""
@@ -16,8 +20,11 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.split("%", 1)[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in _TRANSLATED:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        return ip in _UNICAST and ip.is_global
     return ip.is_global and not ip.is_multicast
 
 

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import threading
+import tracemalloc
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fleet.kit import robots, ssrf
 from fleet.kit.http import Source, SourceError, connect
 from fleet.kit.ssrf import UnsafeAddress, is_public, resolve_public
+from fleet.kit.website import read_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +168,14 @@ async def test_guarded_source_never_reaches_inside(loopback, url):
         ("fc00::1", False),
         ("::ffff:10.0.0.1", False),
         ("2002:7f00:1::", False),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b:1::808:808", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("fec0::1", False),
+        ("5f00::1", False),
+        ("169.254.169.254", False),
     ],
 )
 def test_public_addresses(address, public):
@@ -172,3 +185,82 @@ def test_public_addresses(address, public):
 async def test_private_name_is_refused():
     with pytest.raises(UnsafeAddress, match="localhost is at"):
         await resolve_public("localhost", 80)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1",
+        "http://[",
+        f"https://{'a' * 70}.com/",
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "http://user:pw@127.0.0.1/",
+        "file:///etc/passwd",
+        "http://①⑦.0.0.1/",
+        "http://a..b/",
+        "http://\x00/",
+        "http://xn--a/",
+        "http://a:b:c/",
+        "javascript:1",
+        "",
+    ],
+)
+async def test_hostile_addresses_are_sources_that_cannot_be_read(address):
+    with pytest.raises(SourceError):
+        await read_page(address)
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://xn--a/", "file:///etc/passwd", "http://169.254.169.254/latest/", "http://[::1]:9/", "http://a:b/"])  # fmt: skip
+async def test_hostile_redirects_are_not_followed(loopback, monkeypatch, target):
+    monkeypatch.setattr(ssrf, "is_public", lambda address: address == "127.0.0.1")  # the site alone
+    site = loopback(lambda asked: (302, {"location": target}, b"") if asked.path == "/" else (404, {}, b""))
+    with pytest.raises(SourceError):
+        await read_page(f"{site.base_url}/")
+    assert {asked.path for asked in site.asked} == {"/robots.txt", "/"}
+
+
+def packed(content, kind):
+    return gzip.compress(content) if kind == "gzip" else zlib.compress(content)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "deflate"])
+async def test_packed_answer_is_unpacked_up_to_the_cap(loopback, kind):
+    bomb = packed(bytes(100 * 1024 * 1024), kind)
+    bodies = {"/fits": packed(b'{"a": 1}', kind), "/bomb": bomb, "/torn": b"\x1f\x8b no"}
+    service = loopback(lambda asked: (200, {"content-encoding": kind}, bodies[asked.path]))
+    async with connect(Source("thing", service.base_url, max_bytes=100_000, attempts=1)) as session:
+        assert await session.get_json("/fits") == {"a": 1}
+        tracemalloc.start()
+        with pytest.raises(SourceError, match="more than 100000 bytes"):
+            await session.get_json("/bomb")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 5_000_000
+        with pytest.raises(SourceError, match="malformed answer"):
+            await session.get_json("/torn")
+
+
+async def test_packing_nobody_asked_for_is_refused(loopback):
+    service = loopback(lambda asked: (200, {"content-encoding": "zstd"}, b"x"))
+    async with connect(Source("thing", service.base_url)) as session:
+        with pytest.raises(SourceError, match=r"not asked for \(zstd\)"):
+            await session.get_json("/x")
+    assert service.asked[0].headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b"1" * 10_000, b"\xff", b""])
+async def test_json_made_to_break_readers_is_not_json(loopback, body):
+    service = loopback(lambda asked: (200, {}, body))
+    async with connect(Source("thing", service.base_url)) as session:
+        with pytest.raises(SourceError, match="did not answer with JSON"):
+            await session.get_json("/x")
+
+
+async def test_figures_that_are_none_do_no_harm(loopback, monkeypatch):
+    headers = {"retry-after": "²", "cache-control": "max-age=²", "age": "9" * 400}
+    statuses = iter((503, 200))
+    service = loopback(lambda asked: (next(statuses), headers, {"ok": True}))
+    async with connect(Source("thing", service.base_url)) as session:
+        assert await session.get_json("/x") == {"ok": True}
+    assert robots.rules_of(200, "User-agent: *\nCrawl-delay: ²").known is False
