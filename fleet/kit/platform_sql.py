@@ -2,11 +2,12 @@
 
 A query is checked twice before it runs: by its words (one SELECT, known views, known functions, nothing quoted or
 commented) and by PostgreSQL's own plan (no relation but those behind the views). It then runs in a read-only
-transaction with a deadline, and is rolled back.
+transaction with a deadline, and is rolled back. Its answer is weighed before it is fetched: few rows can be wide.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,7 +15,9 @@ from typing import Any
 
 from fleet.kit.http import SourceError
 
-MOST_ROWS, DEADLINE_MS, CONNECT_S = 200, 3_000, 2
+MOST_ROWS, MOST_BYTES, DEADLINE_MS, CONNECT_S = 200, 1_000_000, 3_000, 2
+#: For all of it; a server that is frozen answers no deadline of its own.
+PATIENCE_S = 12.0
 
 #: View → (table, columns).
 VIEWS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -61,8 +64,6 @@ FUNCTIONS = frozenset(
         "dense_rank",
         "lag",
         "lead",
-        "array_agg",
-        "string_agg",
         "bool_or",
         "bool_and",
         "stddev",
@@ -164,6 +165,10 @@ _BANNED = frozenset(
         "rollback",
         "savepoint",
         "current_user",
+        "current_role",
+        "current_catalog",
+        "system_user",
+        "user",
         "session_user",
         "table",
     ]
@@ -174,6 +179,8 @@ def check(sql: str) -> str:
     """What is wrong with the query's words; "" when nothing is."""
     tokens, at = [], 0
     text = sql.strip().removesuffix(";").strip()
+    if "\0" in text:
+        return "a NUL character is not allowed"
     if found := _HIDDEN.search(_STRING.sub("''", text)):
         return f"{found[0]!r} is not allowed: no comments, no prefixed texts"
     while at < len(text):
@@ -185,6 +192,8 @@ def check(sql: str) -> str:
             tokens.append(found[0] if found[0].startswith("'") else found[0].lower())
     if not tokens or tokens[0] not in ("select", "with"):
         return "the query has to be one SELECT"
+    if problem := _unbalanced(tokens):
+        return problem
     for word, after in zip(tokens, [*tokens[1:], ""], strict=True):
         if (
             word in _BANNED
@@ -197,25 +206,47 @@ def check(sql: str) -> str:
     return ""
 
 
-def wrapped(sql: str) -> str:
+def _unbalanced(tokens: list[str]) -> str:
+    """A query that closes more than it opened would end what it is wrapped in."""
+    depth = 0
+    for token in tokens:
+        depth += (token == "(") - (token == ")")  # noqa: S105 - a mark
+        if depth < 0:
+            break
+    return "its parentheses do not match" if depth else ""
+
+
+def wrapped(sql: str, select: str = "*") -> str:
     """The query over the views, cut off after a number of rows."""
     views = ", ".join(
         f"{view} AS (SELECT {', '.join(columns)} FROM public.{table})"  # noqa: S608 - our own names
         for view, (table, columns) in VIEWS.items()
     )
     inner = sql.strip().removesuffix(";")
-    return f"WITH {views} SELECT * FROM (\n{inner}\n) AS answer LIMIT {MOST_ROWS + 1}"  # noqa: S608 - checked
+    rows = f"SELECT * FROM (\n{inner}\n) AS asked LIMIT {MOST_ROWS + 1}"  # noqa: S608 - checked
+    return f"WITH {views} SELECT {select} FROM ({rows}) AS answer"  # noqa: S608 - checked
 
 
 async def run(sql: str) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows. Raises ValueError with what PostgreSQL says of the query, SourceError when it cannot be asked."""
-    import psycopg
-
     url = os.environ.get("DATABASE_URL", "")
     if not url:
         raise SourceError("the platform's database", "needs DATABASE_URL, which is not set")
     if problem := check(sql):
         raise ValueError(problem)
+    work = asyncio.create_task(_ask(url, sql))
+    done, _ = await asyncio.wait({work}, timeout=PATIENCE_S)
+    if not done:
+        work.cancel()  # and not awaited: it ends when the server answers again
+        raise SourceError(
+            "the platform's database", f"gave no answer within {PATIENCE_S:g} s", timed_out=True
+        )
+    return await work
+
+
+async def _ask(url: str, sql: str) -> tuple[list[str], list[list[Any]]]:
+    import psycopg
+
     try:
         connection = await psycopg.AsyncConnection.connect(url, connect_timeout=CONNECT_S, autocommit=True)
     except psycopg.OperationalError as failure:
@@ -223,7 +254,7 @@ async def run(sql: str) -> tuple[list[str], list[list[Any]]]:
             "the platform's database", f"cannot be reached ({type(failure).__name__})"
         ) from None
     try:
-        return await _in_read_only_transaction(connection, wrapped(sql))
+        return await _in_read_only_transaction(connection, sql)
     except psycopg.errors.QueryCanceled:
         raise ValueError(f"it took longer than {DEADLINE_MS / 1000:g} s") from None
     except psycopg.Error as failure:
@@ -237,12 +268,15 @@ async def _in_read_only_transaction(connection: Any, sql: str) -> tuple[list[str
     await cursor.execute("BEGIN READ ONLY")
     try:
         await cursor.execute(f"SET LOCAL statement_timeout = {DEADLINE_MS}")
-        await cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
+        await cursor.execute(f"EXPLAIN (FORMAT JSON) {wrapped(sql)}")
         plan = (await cursor.fetchone())[0]
         allowed = {table for table, _columns in VIEWS.values()}
         if foreign := _relations(plan if isinstance(plan, list) else json.loads(plan)) - allowed:
             raise ValueError(f"it reads {', '.join(sorted(foreign))}, which is not one of the views")
-        await cursor.execute(sql)
+        await cursor.execute(wrapped(sql, "coalesce(sum(octet_length(answer::text)), 0)"))
+        if (size := (await cursor.fetchone())[0]) > MOST_BYTES:
+            raise ValueError(f"its answer has {size} bytes, more than {MOST_BYTES}")
+        await cursor.execute(wrapped(sql))
         columns = [column.name for column in cursor.description or ()]
         return columns, [list(row) for row in await cursor.fetchmany(MOST_ROWS + 1)]
     finally:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from contract.errors import LangGraphError
 from contract.shapes import SHAPES
 from fleet.graphs.core.text_to_sql import build_graph
+from fleet.kit import platform_sql
 from fleet.kit.platform_sql import check
 from fleet.kit.rules.desk import _QUESTIONS, write_sql
 
@@ -84,6 +87,20 @@ def test_every_known_question_passes_the_check():
         "SELECT * INTO x FROM graphs",
         "SELECT * FROM graphs FOR UPDATE",
         "TABLE graphs",
+        "SELECT 1) AS a, (SELECT 2",
+        "SELECT 1) AS asked; SELECT (1",
+        "SELECT ((1)",
+        "SELECT user",
+        "SELECT current_role",
+        "SELECT string_agg(name, '') FROM campaigns",
+        "SELECT n.repeat FROM graphs n, repeat('x', 9)",
+        "SELECT xpath('/', '<a/>')",
+        "SELECT set_config('statement_timeout', '0', true)",
+        "SELECT nextval('x')",
+        "SELECT public.dblink('x')",
+        "SELECT U&'\\0061'",
+        "SELECT 1 AS \u0130d",
+        "SELECT 'open",
         "",
     ],
 )
@@ -121,6 +138,40 @@ async def test_long_query_and_long_answer_are_cut_off(tables, model):
     model(query("SELECT count(*) FROM generate_series(1, 100000000) AS a, generate_series(1, 1000) AS b"))
     found = await ask("count")
     assert "took longer than 3 s" in found["explanation"]
+
+
+#: Few rows, much in them: by their number of columns, and by a figure that is short until it is written out.
+WIDE = f"WITH w AS (SELECT '{'x' * 1000}' AS t) SELECT {','.join(['t'] * 900)} FROM w, generate_series(1, 20) AS n"
+LONG = f"WITH w AS (SELECT 1e100000 AS t) SELECT {','.join(['t'] * 50)} FROM w"
+HARMFUL = {
+    WIDE: "bytes, more than 1000000",
+    LONG: "bytes, more than 1000000",
+    "WITH graphs AS (SELECT * FROM auth_user) SELECT * FROM graphs": "auth_user, which is not one of",
+    "SELECT (SELECT max(password) FROM auth_user) AS p": "auth_user, which is not one of",
+    "SELECT 1 AS n FROM graphs WHERE EXISTS (SELECT 1 FROM auth_user)": "auth_user, which is not one of",
+    "SELECT '\0'": "a NUL character",
+    "SELECT 1/0": "division by zero",
+}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_queries_made_to_harm_end_as_refused(tables, model):
+    for sql, problem in HARMFUL.items():
+        model(query(sql), query(sql))
+        found = await ask("how many?")
+        assert (found["outcome"], found["rows"]) == ("refused", []), sql[:80]
+        assert problem in found["explanation"]
+
+
+async def test_server_that_accepts_and_never_answers_is_left(monkeypatch):
+    """As a frozen PostgreSQL does, whose kernel still takes connections."""
+    monkeypatch.setattr(platform_sql, "PATIENCE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        port = frozen.getsockname()[1]
+        monkeypatch.setenv("DATABASE_URL", f"postgresql://nobody@127.0.0.1:{port}/none")
+        found = await ask(SLOW["question"])
+    assert (found["outcome"], found["partial"]) == ("unanswered", True)
+    assert found["missing"] == ["the platform's database: gave no answer within 0.3 s"]
 
 
 async def test_two_decisions_of_the_model_take_two_paths(model, monkeypatch):
