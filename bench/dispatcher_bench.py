@@ -30,6 +30,7 @@ import httptools
 import psycopg
 
 from bench.load import ROOT, children, cpu_seconds, drive, free_port, post, process, rss_mb, wait_ready
+from contract.registry import GRAPHS
 from contract.routing_document import canonical_bytes, digest
 from contract.shapes import SHAPES
 from platform_site import pg
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 KEY = "bench-key-0123456789-0123456789-0123456789"
 DATABASE = "dispatcher_bench"
+SPECS = {spec.assistant_id: spec for spec in GRAPHS}
 ANSWER = json.dumps({"x": 2, "pad": "y" * 1000}).encode()
 BODY = json.dumps(
     {"assistant_id": "probe_email", "input": {"x": 1}, "metadata": {"pad": "x" * 900}}, separators=(",", ":")
@@ -158,11 +160,18 @@ def peers() -> Path:
 
 @contextmanager
 def dispatcher(folder: Path, upstream: int, database_url: str) -> Iterator[tuple[int, list[int]]]:
-    write_live(folder, upstream)
+    write_live(folder, {"EMAIL": upstream}, {"probe_email": "EMAIL"})
+    with serve_dispatcher(folder, database_url, {"EMAIL_WORKER_SECRET": "s" * 40}) as front:
+        yield front
+
+
+@contextmanager
+def serve_dispatcher(
+    folder: Path, database_url: str, secrets: dict[str, str]
+) -> Iterator[tuple[int, list[int]]]:
+    """A dispatcher on what `write_live` wrote; its port and process."""
     port = free_port()
-    env = {
-        **os.environ, "DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(folder), "EMAIL_WORKER_SECRET": "s" * 40,
-    }  # fmt: skip
+    env = {**os.environ, "DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(folder), **secrets}
     command = (
         sys.executable, "-m", "uvicorn", "routing_app.dispatcher.main:app", "--host", "127.0.0.1", "--port", str(port),
         "--no-access-log", "--log-level", "warning", "--http", "platform_site.lib.door:Door",
@@ -172,8 +181,8 @@ def dispatcher(folder: Path, upstream: int, database_url: str) -> Iterator[tuple
         yield port, [pid]
 
 
-def write_live(folder: Path, upstream: int) -> None:
-    """The last good document and keys, as a dispatcher would find them on disk."""
+def write_live(folder: Path, pools: dict[str, int], homes: dict[str, str]) -> None:
+    """The last good document and keys, as a dispatcher would find them on disk: pool → port, graph → pool."""
     limits = {
         "concurrency": 64,
         "queue": 128,
@@ -182,20 +191,23 @@ def write_live(folder: Path, upstream: int) -> None:
         "total_timeout_s": 600,
     }
 
-    def route(slug: str, assistants: list[str]) -> dict[str, object]:
-        url = f"http://127.0.0.1:{upstream}"
+    def route(slug: str) -> dict[str, object]:
+        url = f"http://127.0.0.1:{pools.get(slug, next(iter(pools.values())))}"
+        assistants = [graph for graph, pool in homes.items() if pool == slug]
         return {
             "prefix": slug, "url": url, "urls": [url], "secret_env": f"{slug}_WORKER_SECRET",
             "assistants": assistants, "limits": limits,
         }  # fmt: skip
 
-    graph = {
-        "pool": "EMAIL", "enabled": True, "reason": "", "resumable": True, "input_schema": SHAPES["probe"],
-        "graph_digest": "", "sampling": None, "timeout_s": None,
-    }  # fmt: skip
+    def graph(name: str) -> dict[str, object]:
+        return {
+            "pool": homes[name], "enabled": True, "reason": "", "resumable": SPECS[name].resumable,
+            "input_schema": SHAPES[SPECS[name].input_shape], "graph_digest": "", "sampling": None, "timeout_s": None,
+        }  # fmt: skip
+
     document = {
         "schema": 1, "version": 1, "digest": "", "published_at": "2026-11-22T00:00:00+00:00",
-        "routes": [route("EMAIL", ["probe_email"])], "core": route("CORE", []), "graphs": {"probe_email": graph},
+        "routes": [route(pool) for pool in pools if pool != "CORE"], "core": route("CORE"), "graphs": {name: graph(name) for name in homes},
         "sampling": {"default": 1.0},
     }  # fmt: skip
     document["digest"] = digest(document)
