@@ -118,11 +118,22 @@ def parse_answer(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | No
         return None, "it holds no complete JSON object"
     if not isinstance(data, dict):
         return None, "it is not a JSON object"
+    if not _is_unicode(data):
+        return None, "it holds half of a character (a surrogate that stands alone)"
     error = best_match(Draft202012Validator(schema).iter_errors(data))
     if error is None:
         return data, ""
     where = "/".join(str(part) for part in error.absolute_path) or "the object"
     return None, f"{where}: {error.message[:200]}"
+
+
+def _is_unicode(data: dict[str, Any]) -> bool:
+    """False for a text that no answer, checkpoint or trace could carry; JSON can write it, UTF-8 cannot."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=8)

@@ -163,7 +163,8 @@ def test_prompt_version_changes_with_words_and_schema():
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "no", "[1]", '{"pick": ', '{"pick": "a", "extra": 1}', "{" * 100_000, '"{}"']
+    "answer",
+    ["", "no", "[1]", '{"pick": ', '{"pick": "a", "extra": 1}', "{" * 100_000, '"{}"', '{"pick": "\\ud800"}'],
 )
 def test_unusable_answers_are_refused_with_a_reason(answer):
     data, problem = parse_answer(answer, PROMPT.schema)
