@@ -202,7 +202,7 @@ async def _ask(port: int, request: bytes) -> tuple[float, bytes]:
 
 def _joined(chunks: bytes) -> bytes:
     """The body of a chunked answer."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         size, _, chunks = chunks.partition(b"\r\n")
         if not int(size, 16):
