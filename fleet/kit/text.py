@@ -33,6 +33,11 @@ def sentences(text: str) -> list[str]:
     return [part for part in _SENTENCE_END.split(text.strip()) if part]
 
 
+def statements(text: str) -> list[str]:
+    """The sentences of a text; a line's end ends one too."""
+    return [sentence for line in text.splitlines() for sentence in sentences(line)]
+
+
 def as_sentence(text: str) -> str:
     """Trimmed, capitalised, with a full stop."""
     text = text.strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.rules.telling import telling
 from fleet.kit.text import clean, clean_list, section
 
 if TYPE_CHECKING:
@@ -64,16 +65,11 @@ def _queries(wanted: list[str], facts: dict[str, Any], most: int = 4) -> dict[st
 def screen(facts: dict[str, Any]) -> dict[str, Any]:
     """A hit fits when it names something that is asked for; lists and directories do not."""
     asked = {key: value for key, value in facts.items() if key != "hits"}
-    wanted = {
-        word.removesuffix("s")
-        for word in re.findall(r"[a-z][a-z0-9+#]{2,}", str(list(asked.values())).lower())
-    }
+    wanted = telling(str(list(asked.values())))
     rated = []
     for hit in facts.get("hits") or []:
         line = f"{clean(hit.get('title'), 300)} {clean(hit.get('text'), 4_000)}"
-        shared = wanted & {
-            word.removesuffix("s") for word in re.findall(r"[a-z][a-z0-9+#]{2,}", line.lower())
-        }
+        shared = wanted & telling(line)
         listed = _LISTS.search(str(hit.get("title"))) or _DIRECTORIES.search(str(hit.get("url")))
         if shared and not listed:
             rated.append((len(shared), hit["hit"], sorted(shared)))

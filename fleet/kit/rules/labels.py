@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.kit.addresses import address_facts
 from fleet.kit.rules.letters import meaning
-from fleet.kit.text import clean, section, sentences
+from fleet.kit.text import clean, section, statements
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
@@ -48,7 +48,7 @@ _DEPUTY = re.compile(r"\b(?:deputy|assistant|associate|acting) (?:head|director|
 
 def recruitment(facts: dict[str, Any]) -> dict[str, Any]:
     text = str(facts.get("text") or "")[:20_000]
-    lines = _lines(text)
+    lines = statements(text)
     for label, pattern in RECRUITMENT:
         if quote := _first(lines, pattern):
             return {"label": label, "confidence": 0.75 if label != "employer" else 0.6, "evidence": quote}
@@ -67,7 +67,7 @@ def focus(facts: dict[str, Any]) -> dict[str, Any]:
 
 def paper(facts: dict[str, Any]) -> dict[str, Any]:
     title, abstract = clean(facts.get("title"), 500), str(facts.get("abstract") or "")[:20_000]
-    lines = _lines(f"{title}\n{abstract}")
+    lines = statements(f"{title}\n{abstract}")
     for label, pattern in PAPERS:
         if quote := _first(lines, pattern):
             return {"label": label, "confidence": 0.7 if label != "method" else 0.55, "evidence": quote}
@@ -112,10 +112,6 @@ def address(facts: dict[str, Any]) -> dict[str, Any]:
 def lead_on(facts: dict[str, Any]) -> dict[str, Any]:
     product = clean(section(facts.get("offer")).get("product"), 80) or "something like this"
     return {"ask_for": f"Who at your company decides about {product}?"}
-
-
-def _lines(text: str) -> list[str]:
-    return [line for part in text.splitlines() for line in sentences(part)]
 
 
 def _first(lines: list[str], pattern: str) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fleet.kit.addresses import addresses_in
-from fleet.kit.text import clean, first_name, section, sentences, words
+from fleet.kit.text import clean, first_name, section, statements, words
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
@@ -40,7 +40,7 @@ _PLACE = re.compile(r"^[A-ZÀ-Þ][\w' -]+, [A-ZÀ-Þ][\w', -]+$|^Greater [A-Z]\w
 def rate(facts: dict[str, Any]) -> dict[str, Any]:
     """The kind by its first sentence of that kind; relevance by the words it shares with the offer."""
     post, offer = section(facts.get("post")), section(facts.get("offer"))
-    lines = [line for part in str(post.get("text") or "")[:10_000].splitlines() for line in sentences(part)]
+    lines = statements(str(post.get("text") or "")[:10_000])
     for kind, urgency, pattern in _KINDS:
         shown = next((line for line in lines if re.search(pattern, line, re.IGNORECASE)), "")
         if shown:

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fleet.kit.rules.letters import DEFAULT_ASK, greeting, pitch, question, signature
-from fleet.kit.text import as_sentence, clean, clean_list, listed, section, sentences
+from fleet.kit.rules.telling import telling
+from fleet.kit.text import as_sentence, clean, clean_list, listed, section, statements
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
@@ -18,70 +19,6 @@ _LATELY = re.compile(
 _TROUBLE = re.compile(
     r"\b(?:manual(?:ly)?|slow|delay\w*|shortage|struggl\w*|backlog|churn|complain\w*|too (?:much|many|long)|by hand|outage)\b",
     re.IGNORECASE,
-)
-_WORD = re.compile(r"[a-z][a-z0-9+#-]{2,}")
-_STOP = frozenset(
-    [
-        "the",
-        "and",
-        "for",
-        "with",
-        "that",
-        "this",
-        "from",
-        "our",
-        "your",
-        "you",
-        "are",
-        "will",
-        "has",
-        "have",
-        "who",
-        "into",
-        "not",
-        "all",
-        "any",
-        "can",
-        "required",
-        "requires",
-        "require",
-        "must",
-        "need",
-        "needs",
-        "needed",
-        "looking",
-        "look",
-        "wanted",
-        "experience",
-        "start",
-        "start",
-        "partner",
-        "team",
-        "teams",
-        "company",
-        "work",
-        "works",
-        "working",
-        "their",
-        "they",
-        "what",
-        "when",
-        "where",
-        "which",
-        "was",
-        "were",
-        "been",
-        "about",
-        "than",
-        "then",
-        "also",
-        "more",
-        "most",
-        "new",
-        "one",
-        "two",
-        "three",
-    ]
 )
 #: What does not make a clause after "that": `hiring three engineers`, `raised 12 million`.
 _FRAGMENT = re.compile(r"[a-z]+(?:ing|ed)\b")
@@ -131,8 +68,8 @@ def weigh(facts: dict[str, Any]) -> dict[str, Any]:
     """Point by point: a sentence that asks for something is met when offer or skills share a telling word with it."""
     need = section(facts.get("opportunity"))
     points = _points(clean(need.get("text"), 20_000))
-    ours = _telling(str([facts.get("offer"), facts.get("skills")]))
-    met = [point for point in points if _telling(point) & ours]
+    ours = telling(str([facts.get("offer"), facts.get("skills")]))
+    met = [point for point in points if telling(point) & ours]
     missing = [point for point in points if point not in met]
     if _CLOSED.search(clean(need.get("text"), 20_000)) or not met:
         decision = "skip"
@@ -175,7 +112,7 @@ def inquire(facts: dict[str, Any]) -> dict[str, Any]:
 def screen(facts: dict[str, Any]) -> dict[str, Any]:
     """A topic concerns someone whose role, company or facts share a telling word with it."""
     topic, reader = section(facts.get("topic")), section(facts.get("recipient"))
-    subject = _telling(str([topic.get("title"), topic.get("points")]))
+    subject = telling(str([topic.get("title"), topic.get("points")]))
     company, role = clean(reader.get("company"), 100), clean(reader.get("role"), 100)
     about = {
         fact: f"One thing about {company or 'your work'} made me think of you: {fact.rstrip('.')}."
@@ -185,7 +122,7 @@ def screen(facts: dict[str, Any]) -> dict[str, Any]:
         company: f"Your work at {company} made me think of you.",
         role: f"Your work as {role} made me think of you.",
     }
-    shared = next((line for line in about if _telling(line) & subject), "")
+    shared = next((line for line in about if telling(line) & subject), "")
     if not shared:
         return {"decision": "skip", "bridge": "", "why": "nothing known about them touches the topic"}
     return {"decision": "write", "bridge": about[shared][:300], "why": f"shares its subject: {shared}"[:200]}
@@ -223,14 +160,9 @@ def _title(facts: dict[str, Any]) -> str:
 
 
 def _points(text: str) -> list[str]:
-    lines = [line.strip(" -*•") for part in text.splitlines() for line in sentences(part)]
+    lines = [line.strip(" -*•") for line in statements(text)]
     asked = [line for line in lines if _ASKED.search(line)]
     return asked or lines
-
-
-def _telling(text: str) -> set[str]:
-    """Words that say what a text is about; a plural counts as its singular."""
-    return {word.removesuffix("s") for word in _WORD.findall(text.lower())} - _STOP
 
 
 RULES: dict[str, Rule] = {

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.kit.addresses import addresses_in
 from fleet.kit.names import names_company
-from fleet.kit.rules.labels import part
+from fleet.kit.rules.labels import lead_on, part
 from fleet.kit.rules.letters import meaning
-from fleet.kit.text import clean, clean_list, section, sentences
+from fleet.kit.text import clean, clean_list, section, statements
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
@@ -58,7 +58,7 @@ def match(facts: dict[str, Any]) -> dict[str, Any]:
 
 def profile(facts: dict[str, Any]) -> dict[str, Any]:
     texts = [str(section(one).get("text") or "") for one in facts.get("evidence") or []]
-    lines = [line.strip() for text in texts for part in text.splitlines() for line in sentences(part)]
+    lines = [line.strip() for text in texts for line in statements(text)]
     roles = [hit[0] for line in lines for hit in re.finditer(_ROLE, line)]
     places = [
         hit[1]
@@ -112,11 +112,6 @@ def route(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def lead_through(facts: dict[str, Any]) -> dict[str, Any]:
-    product = clean(section(facts.get("offer")).get("product"), 80) or "something like this"
-    return {"ask_for": f"Who at your company decides about {product}?"}
-
-
 def seek(facts: dict[str, Any]) -> dict[str, Any]:
     """Small companies are decided at the top."""
     size = re.search(r"\d+", str(section(facts.get("company")).get("employees") or ""))
@@ -139,6 +134,6 @@ RULES: dict[str, Rule] = {
     "contact_enrich.profile": profile,
     "find_decision_maker.pick": pick,
     "find_decision_maker.route": route,
-    "find_decision_maker.lead_through": lead_through,
+    "find_decision_maker.lead_through": lead_on,
     "find_decision_maker.seek": seek,
 }

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from fleet.kit.rules.telling import telling
 from fleet.kit.text import clean, clean_list, listed, section, sentences
 
 if TYPE_CHECKING:
@@ -20,28 +21,6 @@ _COMPARES = re.compile(
 _PROPER = re.compile(r"\b[A-Z][\w-]+(?: [A-Z][\w-]+)?")
 _PRAISE = re.compile(
     r"\b(?:leading|customers?|only|first|fast\w*|raised|trusted|integrat\w+|\d+ ?%)", re.IGNORECASE
-)
-_WORD = re.compile(r"[a-z][a-z0-9+#]{3,}")
-_STOP = frozenset(
-    [
-        "with",
-        "that",
-        "this",
-        "from",
-        "their",
-        "your",
-        "into",
-        "have",
-        "been",
-        "they",
-        "which",
-        "more",
-        "than",
-        "other",
-        "also",
-        "company",
-        "companies",
-    ]
 )
 
 
@@ -129,11 +108,11 @@ def name_competitors(facts: dict[str, Any]) -> dict[str, Any]:
 def study(facts: dict[str, Any]) -> dict[str, Any]:
     """Direct when the texts share several telling words with what the company says of itself."""
     company = section(facts.get("company"))
-    ours = _telling(f"{company.get('description')} {company.get('industry')} {company.get('facts')}")
+    ours = telling(f"{company.get('description')} {company.get('industry')} {company.get('facts')}")
     lines = [
         line for one in facts.get("evidence") or [] for line in sentences(str(section(one).get("text") or ""))
     ]
-    shared = len(ours & _telling(" ".join(lines)))
+    shared = len(ours & telling(" ".join(lines)))
     overlap = "direct" if shared >= 2 else "indirect" if shared else "none"
     return {"overlap": overlap, "strengths": [line[:300] for line in lines if _PRAISE.search(line)][:5]}
 
@@ -147,10 +126,6 @@ def compare(facts: dict[str, Any]) -> dict[str, Any]:
         "standing": f"{name} and {listed(direct)} sell to the same buyers.",
         "question": f"What would have to be better than {direct[0] if direct else 'today'} for you to change?",
     }
-
-
-def _telling(text: str) -> set[str]:
-    return {word.removesuffix("s") for word in _WORD.findall(text.lower())} - _STOP
 
 
 RULES: dict[str, Rule] = {

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fleet.kit.text import as_sentence, clean, listed, section, sentences
+from fleet.kit.text import as_sentence, clean, listed, section, statements
 
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
@@ -141,7 +141,7 @@ def read(study: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.strip()[:400] for part in text.splitlines() for line in sentences(part) if line.strip()]
+    return [line.strip()[:400] for line in statements(text) if line.strip()]
 
 
 def _quotes(facts: dict[str, Any], *topics: str) -> list[str]:
