@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from fleet.kit.http import Source, SourceError, connect
-from fleet.kit.text import clean, section
+from fleet.kit.text import clean, listing, section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,9 @@ async def jobs(board: str) -> list[dict[str, Any]]:
 
 def _job(one: dict[str, Any]) -> dict[str, Any]:
     address = section(section(one.get("address")).get("postalAddress"))
-    secondary = [clean(section(place).get("location"), 120) for place in one.get("secondaryLocations") or []]
+    secondary = [
+        clean(section(place).get("location"), 120) for place in listing(one.get("secondaryLocations"))
+    ]
     pay = section(one.get("compensation"))
     return {
         "title": clean(one.get("title"), 200),

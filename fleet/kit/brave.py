@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from fleet.kit.http import Source, SourceError, connect
-from fleet.kit.text import clean, section
+from fleet.kit.text import clean, listing, section
+from fleet.kit.website import page_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_TAG = re.compile(r"</?strong>")
 
 
 def source(env: Mapping[str, str] = os.environ) -> Source:
@@ -40,10 +37,9 @@ async def search(query: str, count: int = 10) -> list[dict[str, Any]]:
 
 def _result(one: dict[str, Any]) -> dict[str, Any]:
     """Descriptions come as HTML with the query's words in `<strong>`."""
-    snippets = [one.get("description"), *(one.get("extra_snippets") or [])]
-    text = " ".join(clean(snippet, 1_000) for snippet in snippets)
+    snippets = [one.get("description"), *listing(one.get("extra_snippets"))]
     return {
-        "title": clean(unescape(_TAG.sub("", clean(one.get("title"), 300)))),
+        "title": clean(page_text(clean(one.get("title"), 300)), 300),
         "url": clean(one.get("url"), 2_000),
-        "text": unescape(_TAG.sub("", text)),
+        "text": " ".join(clean(page_text(clean(snippet, 1_000)), 1_000) for snippet in snippets),
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fleet.kit.http import Source, SourceError
-from fleet.kit.text import clean
+from fleet.kit.text import clean, listing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ async def repositories(github: Session, login: str, limit: int) -> list[dict[str
             "description": clean(repo.get("description"), 300),
             "language": clean(repo.get("language"), 40),
             "stars": _number(repo.get("stargazers_count")),
-            "topics": [clean(topic, 40) for topic in repo.get("topics") or []][:10],
+            "topics": [clean(topic, 40) for topic in listing(repo.get("topics"))][:10],
             "days_since_push": _days_since(repo.get("pushed_at")),
         }
         for repo in own[:limit]

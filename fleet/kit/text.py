@@ -24,6 +24,11 @@ def clean_list(value: Any, *, limit: int = 12) -> list[str]:
     return [line for line in lines if line][:limit]
 
 
+def listing(value: Any) -> list[Any]:
+    """`value` when it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
 def section(value: Any) -> dict[str, Any]:
     """`value` when it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}

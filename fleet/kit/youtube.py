@@ -54,5 +54,5 @@ def _video(one: dict[str, Any]) -> dict[str, Any]:
         "text": clean(snippet.get("description"), 2_000),
         "channel": clean(snippet.get("channelTitle"), 120),
         "published": clean(snippet.get("publishedAt"), 40),
-        "views": int(views) if views.isdigit() else None,
+        "views": int(views) if views.isdecimal() else None,
     }
