@@ -9,6 +9,7 @@ import pytest
 from contract.errors import LangGraphError
 from contract.registry import GRAPHS
 from contract.shapes import SHAPES
+from fleet.kit.rules.people import read_people
 from tests.graphs import web_wire
 
 MODULES = {spec.assistant_id: spec.module for spec in GRAPHS}
@@ -136,3 +137,12 @@ async def test_picks_of_the_model_take_three_paths(model):
     assert (await run("find_decision_maker"))["ask_for"] == "Who?"
     model({"verdict": "found", "person": 9, **picked}, {"roles": ["CEO"], "where": []})
     assert (await run("find_decision_maker"))["verdict"] == "nobody"
+
+
+@pytest.mark.parametrize(
+    "text", ["A" * 60_000, "Aa-" * 20_000, "Head of A" * 6_000, "A " * 30_000, "a@a." * 15_000]
+)
+def test_page_made_to_keep_the_rules_busy_is_read_like_any_other(text):
+    """A rule whose work grows with the square of a word takes minutes here, on the loop of the whole pool."""
+    found = read_people({"evidence": [{"text": text}], "roles": []})
+    assert found["decision"] in ("enough", "look_further")

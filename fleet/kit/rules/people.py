@@ -14,8 +14,9 @@ from fleet.kit.text import clean, clean_list, section, statements
 if TYPE_CHECKING:
     from fleet.kit.rules import Rule
 
-_NAME = r"[A-ZÀ-Þ][\w'-]+(?: (?:van|de|von|der|di|la))?(?: [A-ZÀ-Þ][\w'-]+){1,2}"
-_ROLE = r"(?:Chief [\w ]{2,30}? Officer|C[ETORMF]O|VP (?:of )?[A-Z]\w+|Vice President(?: of)? [A-Z]\w+|Head of [A-Z]\w+(?: [A-Z]\w+)?|Director of [A-Z]\w+|Managing Director|Co-?[Ff]ounder|Founder|Owner|President|Partner|[A-Z]\w+ (?:Manager|Lead|Engineer|Director|Architect))"
+# Bounded, for a page may be one long word: a name of any length made that the work of minutes.
+_NAME = r"\b[A-ZÀ-Þ][\w'-]{1,40}(?: (?:van|de|von|der|di|la))?(?: [A-ZÀ-Þ][\w'-]{1,40}){1,2}"
+_ROLE = r"\b(?:Chief [\w ]{2,30}? Officer|C[ETORMF]O|VP (?:of )?[A-Z]\w{1,40}|Vice President(?: of)? [A-Z]\w{1,40}|Head of [A-Z]\w{1,40}(?: [A-Z]\w{1,40})?|Director of [A-Z]\w{1,40}|Managing Director|Co-?[Ff]ounder|Founder|Owner|President|Partner|[A-Z]\w{1,40} (?:Manager|Lead|Engineer|Director|Architect))"
 _PAIR = (
     re.compile(rf"(?P<name>{_NAME})\s*(?:,|–|-|\||\(|:|\bis (?:our|the))\s*(?:our |the )?(?P<role>{_ROLE})"),
     re.compile(rf"(?:[Oo]ur |[Tt]he )?(?P<role>{_ROLE})[,:]?\s+(?P<name>{_NAME})"),
