@@ -30,7 +30,7 @@ _HEADLINE = re.compile(
     r"^(?P<role>[^|•·@]{2,80}?)\s+(?:at|@|bei|chez)\s+(?P<company>[^|•·,;]{2,80})", re.IGNORECASE
 )
 _ORGANISATION = re.compile(
-    r"\b\d[\d,.]* employees\b|\b(?:company size|founded in \d{4}|headquarters:|specialties:|followers\W+\d[\d,]* (?:employees|alumni))",
+    r"\b\d[\d,.]{0,12} employees\b|\b(?:company size|founded in \d{4}|headquarters:|specialties:|followers\W{1,9}\d[\d,]{0,12} (?:employees|alumni))",
     re.IGNORECASE,
 )
 _PERSON_NAME = re.compile(r"^[A-ZÀ-Þ][\w'.-]+(?: (?:van|de|von|der|di|la|el))*(?: [A-ZÀ-Þ][\w'.-]+){1,3}$")  # fmt: skip
