@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from email_validator import ValidatedEmail
     from publicsuffixlist import PublicSuffixList
 
-#: A text may hold thousands of them; more than this are not looked at.
-MOST_FOUND = 200
+#: A text may hold thousands of what looks like one; more are not looked at.
+MOST_LOOKED_AT = 500
 LONGEST = 320
 _AROUND = re.compile(r"[\s<>()\[\]{},;:\"|]+")
 _SHARED = frozenset({"info", "contact", "hello", "sales", "office", "support", "admin", "noreply", "no-reply", "jobs", "press", "team", "hr", "mail", "privacy"})  # fmt: skip
@@ -36,9 +37,8 @@ def parse(address: str) -> ValidatedEmail | None:
 
 def addresses_in(text: str) -> list[str]:
     """The addresses that stand in a text, once each, in order and as they are written there."""
-    words = (word.strip(".'`*_!?/\\") for word in _AROUND.split(text) if "@" in word)
-    found = (word for word in dict.fromkeys(words) if parse(word.removeprefix("mailto:")))
-    return [address for _, address in zip(range(MOST_FOUND), found, strict=False)]
+    words = (word.strip(".'`*_!?/\\").removeprefix("mailto:") for word in _AROUND.split(text) if "@" in word)
+    return [word for word in islice(dict.fromkeys(words), MOST_LOOKED_AT) if parse(word)]
 
 
 def address_facts(address: str, website: str = "") -> dict[str, bool]:
