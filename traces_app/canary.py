@@ -46,7 +46,8 @@ def verify(assistant_id: str, *, code: str = "") -> Verdict:
     """Call a probe, wait for its tree, judge it. With `code`, that finding must be absent too. Takes seconds."""
     begun = time.monotonic()
     try:
-        result = run_graph_with_meta(assistant_id, {MARK: str(uuid.uuid4())}, timeout=CALL_S)
+        marked = {"metadata": {MARK: str(uuid.uuid4())}}
+        result = run_graph_with_meta(assistant_id, {"x": 1}, timeout=CALL_S, config=marked)
     except LangGraphError as failure:
         answered = Check("The call was answered", False, str(failure))
         return Verdict(assistant_id, "", time.monotonic() - begun, (answered, *_unknown(code)))

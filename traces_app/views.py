@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import PermissionDenied
@@ -32,8 +34,6 @@ from traces_app.pages.window import Fold
 from traces_app.store import reader
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from django.http import HttpRequest
 
     from traces_app.tree import Node, StitchedTree
@@ -43,6 +43,8 @@ may_read = permission_required("traces_app.view_tracehead", raise_exception=True
 ADD_FEEDBACK = "feedback_app.add_feedback"
 PAGE = "traces/trace.html"
 STRIP_ROWS = 4
+#: Spans and records are on their way for about a second after the answer; a page asks again for so many seconds.
+ON_ITS_WAY = 30.0
 #: What a browser may show in place: it can hold no script.
 INLINE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
@@ -66,8 +68,13 @@ class Place:
 @may_read
 @require_safe
 def trace(request: HttpRequest, any_id: str) -> HttpResponse:
-    """One action; what is worth reading first is selected."""
-    return _page(request, _place(request, any_id, None))
+    """One action; what is worth reading first is selected. 202 for one that was sent just now and is on its way."""
+    try:
+        return _page(request, _place(request, any_id, None))
+    except Http404:
+        if not begun_within(any_id, ON_ITS_WAY):
+            raise
+        return render(request, "traces/arriving.html", {"any_id": any_id}, status=202)
 
 
 @login_required
@@ -121,6 +128,15 @@ def record(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
     if not wants_fragment(request):
         return HttpResponseRedirect(f"{place.base}runs/{run_id}?tab=feedback", status=303)
     return _answer(request, place)
+
+
+def begun_within(any_id: str, seconds: float) -> bool:
+    """Whether the id says itself that it was made so lately: run ids of pools are UUIDs of version 7."""
+    try:
+        made = UUID(any_id)
+    except ValueError:
+        return False
+    return made.version == 7 and abs(time.time() - (made.int >> 80) / 1000) < seconds
 
 
 def _submitted(form: FeedbackForm, run_id: str, actor: Any) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+import uuid
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import Permission
@@ -59,3 +61,19 @@ def test_an_id_in_the_search_field_opens_its_action(admin_user: User) -> None:
     client.force_login(admin_user)
     assert client.get(f"/search?q={uid('web-app')}")["Location"] == f"/traces/{uid('web-app')}/"
     assert client.get("/search?q=Lena")["Location"] == "/traces/?q=Lena"
+
+
+def test_an_action_that_was_sent_just_now_is_awaited(admin_client: Client) -> None:
+    def answer(made: float, version: int = 7) -> int:
+        an_id = uuid.UUID(int=(int(made * 1000) << 80) | (version << 76) | (2 << 62) | 5)
+        return admin_client.get(f"/traces/{an_id}/").status_code
+
+    assert answer(time.time()) == 202
+    assert answer(time.time() - 60) == 404
+    assert answer(time.time() + 60) == 404
+    assert answer(time.time(), version=4) == 404
+    assert answer((2**48 - 1) / 1000) == 404
+    page = admin_client.get(
+        f"/traces/{uuid.UUID(int=(int(time.time() * 1000) << 80) | (7 << 76) | (2 << 62))}/"
+    )
+    assert '<meta http-equiv="refresh" content="1">' in page.content.decode()
