@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from platform_site.runner import GRACE_S
 from tests.worker.conftest import SECRET, clean_env, start_worker
 
 if TYPE_CHECKING:
@@ -145,3 +148,16 @@ def test_the_root_run_has_the_runs_id_and_nests_and_is_flushed_at_the_end(
     lone = posts[alone.headers["content-location"].rpartition("/")[2]]
     assert lone["trace_id"] == lone["id"]
     assert SECRET not in json.dumps(list(posts.values()))
+
+
+def test_a_worker_whose_traces_nobody_takes_stops_all_the_same(tmp_path: Path) -> None:
+    """Sooner than the runner would kill it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        tracing = {"LANGSMITH_TRACING": "true", "LANGSMITH_ENDPOINT": endpoint, "LANGSMITH_API_KEY": "k"}
+        worker = start_worker(tmp_path / "log", **tracing)
+        body = {"assistant_id": "probe_email", "input": {"x": 1}}
+        assert worker.http().post("/runs/wait", json=body).status_code == 200
+        worker.process.terminate()
+        assert worker.process.wait(GRACE_S) == -signal.SIGTERM
+    worker.http().close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _TRUE = frozenset({"true", "1"})
+#: LangSmith's client goes on trying for 12 s, and for ever where nothing answers; the runner kills after 10.
+_FLUSH_S = 3.0
 
 
 def otel_is_on(env: Mapping[str, str]) -> bool:
@@ -60,7 +63,9 @@ def flush() -> None:
     """Send what is still held, where something was made to hold it. Blocks for some seconds at most."""
     tracer = sys.modules.get("langchain_core.tracers.langchain")
     if tracer is not None:
-        tracer.wait_for_all_tracers()
+        sender = threading.Thread(target=tracer.wait_for_all_tracers, daemon=True)
+        sender.start()
+        sender.join(_FLUSH_S)
     otel = sys.modules.get("fleet.sdk.tracing.otel")
     if otel is not None:
         otel.flush()
