@@ -248,7 +248,7 @@ def ours(url: str, port: int, _folder: Path) -> Store:
             "warning",
             "--no-access-log",
             "--http",
-            "platform_site.lib.door:Door",
+            "fleet.kit.door:Door",
         ],
         {"DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(ROOT / ".data" / "bench")},
         "/otlp/v1/traces",

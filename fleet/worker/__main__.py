@@ -25,6 +25,9 @@ def main(argv: Sequence[str] | None = None, specs: Sequence[GraphSpec] = GRAPHS)
     parser.add_argument("--pool", required=True, type=str.upper, choices=pools)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", required=True, type=int)
+    parser.add_argument(
+        "--timeout-graceful-shutdown", type=int, default=20, help="seconds that runs have to end at a stop"
+    )
     options = parser.parse_args(argv)
     level = os.environ.get("LOG_LEVEL") or "INFO"
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -37,7 +40,7 @@ def main(argv: Sequence[str] | None = None, specs: Sequence[GraphSpec] = GRAPHS)
     gc.disable()  # until `settle_memory`
     from fleet.worker.server import serve
 
-    return serve(config, specs, options.host, options.port)
+    return serve(config, specs, options.host, options.port, options.timeout_graceful_shutdown)
 
 
 if __name__ == "__main__":

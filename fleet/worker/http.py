@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Handler = Callable[[Request], Awaitable[ASGIApp]]
 
 log = logging.getLogger("fleet.worker")
+_BODY_S = 30.0
 _OPEN_PATHS = frozenset({"/ok", "/"})
 
 
@@ -103,7 +105,7 @@ async def read_body(request: Request, most: int) -> bytes:
     """Read a body of at most `most` bytes.
 
     Raises:
-        Refused: 413 when it is longer, 415 when it is encoded.
+        Refused: 413 when it is longer, 415 when it is encoded, 408 when it does not arrive in time.
     """
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Refused(415, "content-encoding is not supported: send the body as it is")
@@ -112,11 +114,15 @@ async def read_body(request: Request, most: int) -> bytes:
         raise _too_large(most)
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise _too_large(most)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise _too_large(most)
+                parts.append(part)
+    except TimeoutError:
+        raise Refused(408, "the request body did not arrive in time", {"connection": "close"}) from None
     return b"".join(parts)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from fleet.kit.door import Door
 from fleet.worker.app import build_app
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 # Longer than any client keeps an idle connection, so that no call meets a closing one.
 _KEEP_ALIVE_S = 75
-_DRAIN_S = 20
 # Longer than it takes a busy dispatcher to come by once, shorter than its breaker sets a replica aside.
 _LEAVE_S = 0.5
 _START_FAILED = 3
@@ -39,8 +39,8 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(config: WorkerConfig, specs: Sequence[GraphSpec], host: str, port: int) -> int:
-    """Serve until a signal; return the exit code."""
+def serve(config: WorkerConfig, specs: Sequence[GraphSpec], host: str, port: int, drain_s: int) -> int:
+    """Serve until a signal, and then for as long as runs take to end, `drain_s` at most; return the exit code."""
     app = build_app(config, specs)
     settings = uvicorn.Config(
         app,
@@ -48,9 +48,10 @@ def serve(config: WorkerConfig, specs: Sequence[GraphSpec], host: str, port: int
         port=port,
         access_log=False,
         log_level="warning",
+        http=Door,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=drain_s,
     )
     server = _Server(app, settings)
     server.run()

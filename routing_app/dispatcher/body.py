@@ -119,7 +119,7 @@ def _decode(decoder: Any, body: bytes) -> Any:
         _refuse_duplicates(body)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
-        pointer = path.rstrip("`").replace(".", "/")
+        pointer = path.rstrip("`").replace("[...]", "").replace(".", "/")
         raise bad_request(422, f"{pointer.strip('/') or 'body'}: {message}", pointer=pointer) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise bad_request(422, f"Invalid JSON in request body: {str(error)[:200]}", pointer="") from None

@@ -1,4 +1,4 @@
-"""The dispatcher on its own: `uvicorn routing_app.dispatcher.main:app --http platform_site.lib.door:Door`."""
+"""The dispatcher on its own: `uvicorn routing_app.dispatcher.main:app --http fleet.kit.door:Door`."""
 
 from __future__ import annotations
 

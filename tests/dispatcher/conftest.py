@@ -14,7 +14,7 @@ import uvicorn
 
 from contract.routing_document import digest
 from contract.shapes import SHAPES
-from platform_site.lib.door import Door
+from fleet.kit.door import Door
 from registry_app.keyring import KeyFacts, KeyRing, hash_key
 from routing_app.dispatcher.asgi import Dispatcher
 from routing_app.dispatcher.config import DispatcherConfig

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contract.route_for import HEALTH_PATHS, INTERNAL_PREFIXES, PUBLIC_CORE_PREFIXES
-from platform_site.lib.door import Door
+from fleet.kit.door import Door
 from registry_app.keyring import KeyRing
 from routing_app.dispatcher.errors import Problem
 from routing_app.dispatcher.gate import admit, encoded, normalised
@@ -76,6 +76,10 @@ async def raw(front: Site, data: bytes, *, close: bool = False) -> bytes:
         (b'{"assistant_id":""}', "assistant_id"),
         (b'{"assistant_id":null}', "assistant_id"),
         (b'{"assistant_id":"probe_email","input":{"x":NaN}}', "Invalid JSON"),
+        (
+            b'{"assistant_id":"probe_email","input":{"x":' + b"9" * 5_000 + b"}}",
+            "input: Integer value out of range",
+        ),
     ],
 )
 async def test_bodies_that_cannot_be_read(front: Site, body: bytes, says: str) -> None:
@@ -193,6 +197,16 @@ async def test_a_flood_of_headers_is_431(front: Site) -> None:
     many = HEAD + b"".join(b"x-%d: y\r\n" % n for n in range(20_000))
     for flood in (many, many + b"\r\n", HEAD + b"x: " + b"y" * 300_000, b"GET /" + b"y" * 300_000):
         assert b"HTTP/1.1 431 " in await everything(front, flood)
+    await fine(front)
+
+
+@pytest.mark.parametrize(
+    "body", [b"content-length: -1\r\n\r\n", b"transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"]
+)
+async def test_what_is_not_http_is_400(front: Site, body: bytes) -> None:
+    said = await everything(front, HEAD + body)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert said.endswith(b'{"detail": "this is not HTTP", "kind": "client"}')
     await fine(front)
 
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psycopg
 import pytest
+from starlette.requests import Request
 
 from contract.graph_digest import digest_of
 from contract.registry import GRAPHS
+from fleet.worker import http as worker_http
+from fleet.worker.errors import Refused
 from fleet.worker.setup import set_up
 from tests.worker.conftest import SECRET, Server, own_database, start_worker
 
@@ -90,6 +93,27 @@ async def test_threads_need_a_database(bare: Server) -> None:
 async def test_a_body_over_the_cap_is_413(bare: Server) -> None:
     body = {"assistant_id": PROBE, "input": {"x": 1, "pad": "a" * 20_000}}
     assert bare.http().post("/runs/wait", json=body).status_code == 413
+
+
+async def test_a_flood_of_headers_is_431(bare: Server) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(bare.url.rpartition(":")[2]))
+    writer.write(b"POST /runs/wait HTTP/1.1\r\nhost: x\r\nx-flood: " + b"y" * 300_000)
+    async with asyncio.timeout(5):
+        assert b" 431 " in await reader.readline()
+    writer.close()
+    assert bare.http().get("/ok").status_code == 200
+
+
+async def test_a_body_that_never_ends_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_http, "_BODY_S", 0.05)
+    told = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> Any:
+        return next(told, None) or await asyncio.Event().wait()
+
+    with pytest.raises(Refused) as refused:
+        await worker_http.read_body(Request({"type": "http", "headers": []}, receive), 100)
+    assert refused.value.status == 408
 
 
 async def test_a_run_over_its_time_is_a_timeout(bare: Server) -> None:

@@ -1,4 +1,4 @@
-"""Ingest alone: `uvicorn traces_app.ingest.main:app --http platform_site.lib.door:Door`."""
+"""Ingest alone: `uvicorn traces_app.ingest.main:app --http fleet.kit.door:Door`."""
 
 from __future__ import annotations
 

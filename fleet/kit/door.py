@@ -1,15 +1,16 @@
 """The server's door: what never becomes a request is turned away after a while and after so many bytes.
 
-    uvicorn … --http platform_site.lib.door:Door
+    uvicorn … --http fleet.kit.door:Door
 
 uvicorn waits for ever for the rest of a head (or of a chunk's size, or of a trailer) and keeps all that arrives of it.
+It also writes an answer's head and its body apart, which wakes the other side twice.
 """
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -23,6 +24,34 @@ _WHY = {
 }
 
 
+class JoinedWrites:
+    """A transport that sends all that one turn of the loop writes in one go."""
+
+    __slots__ = ("_loop", "_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts and not self._transport.is_closing():
+            self._transport.write(b"".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Door(HttpToolsProtocol):
     """Counts the bytes that led to nothing yet: neither to a whole head nor to a piece of a body."""
 
@@ -33,6 +62,7 @@ class Door(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", JoinedWrites(transport, self.loop))
         self._unused = 0
         self._why = HTTPStatus.BAD_REQUEST
         self._timer: asyncio.TimerHandle | None = self.loop.call_later(self.PATIENCE_S, self._give_up)
@@ -78,19 +108,23 @@ class Door(HttpToolsProtocol):
             self._timer = None
 
     def _give_up(self) -> None:
-        if self._answering():  # it sends its next request early; the one under way has deadlines of its own
+        if self._serving():  # it sends its next request early; the one under way has deadlines of its own
             self._timer = self.loop.call_later(self.PATIENCE_S, self._give_up)
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
-    def _answering(self) -> bool:
+    def _serving(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _amid_answer(self) -> bool:
+        """Whether bytes of an answer are out, or those of an earlier request's may be."""
+        return self._serving() and (self.cycle.response_started or bool(self.pipeline))
 
     def _refuse(self, status: HTTPStatus) -> None:
         """Say why, unless that would land in the middle of an answer, and close."""
         if self.transport.is_closing():
             return
-        if not self._answering():
+        if not self._amid_answer():
             body = json.dumps({"detail": _WHY[status], "kind": "client"}).encode()
             self.transport.write(
                 STATUS_LINE[status] + b"content-type: application/json\r\n"
