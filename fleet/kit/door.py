@@ -25,26 +25,32 @@ _WHY = {
 
 
 class JoinedWrites:
-    """A transport that sends all that one turn of the loop writes in one go."""
+    """A transport that sends what one turn of the loop writes in one go; much of it at once, so that it may say stop."""
 
-    __slots__ = ("_loop", "_parts", "_transport")
+    MUCH = 64 * 1024
+
+    __slots__ = ("_loop", "_parts", "_size", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> None:
         if not self._parts:
             self._loop.call_soon(self._send)
         self._parts.append(data)
+        self._size += len(data)
+        if self._size > self.MUCH:
+            self._send()
 
     def close(self) -> None:
         self._send()
         self._transport.close()
 
     def _send(self) -> None:
-        parts, self._parts = self._parts, []
+        parts, self._parts, self._size = self._parts, [], 0
         if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))
 
