@@ -114,7 +114,7 @@ def main_whole() -> None:
     with tempfile.TemporaryDirectory(prefix="agentic-bench-") as folder, smtp(port):
         fire = Fire(Path(folder) / "data", free_port(), {**mail, "LANGSMITH_TRACING": "true"})
         try:
-            fire.wait_until_ready(second_jobs=False)
+            fire.wait_until_ready(extras=False)
             with psycopg.connect(pg.url_for(fire.data_dir), autocommit=True) as to:
                 for writer in ("email_compose", "campaign_sequence"):
                     figures = whole(fire, to, writer)

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from platform_site import pg
-from tests.integration.conftest import KEY, PASSWORD, REPOSITORY, eventually
+from tests.integration.conftest import KEY, PASSWORD, REPOSITORY, eventually, free_port
 
 JOBS = ("manage.py", "jobs")
 #: Name of a target → words of its command line.
@@ -28,8 +28,18 @@ CHILDREN = {
 }
 
 
+#: Kept beside what the runner keeps: name → the child whose environment it gets, and its command line.
+EXTRAS = {
+    "dispatcher": ("web", ["-m", "uvicorn", "platform_site.asgi:application", "--no-access-log"]),
+    "second jobs": ("jobs", ["manage.py", "jobs"]),
+}
+
+
 class Fire:
-    """A platform of its own with two job processes; what is killed is counted and comes back."""
+    """A platform of its own; what is killed is counted and comes back.
+
+    Beside the runner's processes there is a second job process, whose graphs run through a dispatcher of their own.
+    """
 
     def __init__(self, data_dir: Path, port: int, environ: dict[str, str]) -> None:
         self.url, self.data_dir = f"http://127.0.0.1:{port}", data_dir
@@ -53,12 +63,13 @@ class Fire:
             stdout=self._out,
             stderr=subprocess.STDOUT,
         )
-        self._second: subprocess.Popen[bytes] | None = None
-        self._keeper = threading.Thread(target=self._keep_second, daemon=True)
+        self._extras: dict[str, subprocess.Popen[bytes]] = {}
+        self._own_port = free_port()
+        self._keeper = threading.Thread(target=self._keep_extras, daemon=True)
 
-    def wait_until_ready(self, *, second_jobs: bool = True) -> None:
+    def wait_until_ready(self, *, extras: bool = True) -> None:
         eventually(self._ready, within=180)
-        if second_jobs:
+        if extras:
             self._keeper.start()
 
     def _ready(self) -> bool:
@@ -67,26 +78,37 @@ class Fire:
             return httpx.get(f"{self.url}/ok", timeout=5).status_code == 200
         return False
 
-    def _keep_second(self) -> None:
-        """A second job process beside the runner's own, started again whenever it dies."""
+    def _keep_extras(self) -> None:
+        """Start what is kept beside the runner's own again whenever it dies."""
+        port = str(self._own_port)
+        own = {
+            "dispatcher": {"PLATFORM_ROLE": "dispatcher"},
+            "second jobs": {"PLATFORM_URL": f"http://127.0.0.1:{port}"},
+        }
+        words = {"dispatcher": ["--host", "127.0.0.1", "--port", port], "second jobs": []}
         while not self._ending.is_set():
-            if self._second is None or self._second.poll() is not None:
-                first = self.children(JOBS)
-                if not first:
-                    time.sleep(0.2)
+            for name, (like, command) in EXTRAS.items():
+                if name in self._extras and self._extras[name].poll() is None:
                     continue
-                with contextlib.suppress(OSError):  # it died while we looked
-                    raw = Path(f"/proc/{first[0]}/environ").read_bytes().decode()
-                    environ = dict(each.split("=", 1) for each in raw.split("\0") if "=" in each)
-                    if "DATABASE_URL" in environ:
-                        self._second = subprocess.Popen(
-                            [sys.executable, "manage.py", "jobs"],
-                            cwd=REPOSITORY,
-                            env=environ,
-                            stdout=self._out,
-                            stderr=subprocess.STDOUT,
-                        )
+                if environ := self._environ_of(like):
+                    self._extras[name] = subprocess.Popen(
+                        [sys.executable, *command, *words[name]],
+                        cwd=REPOSITORY,
+                        env={**environ, **own[name]},
+                        stdout=self._out,
+                        stderr=subprocess.STDOUT,
+                    )
             self._ending.wait(0.3)
+
+    def _environ_of(self, child: str) -> dict[str, str]:
+        """The environment the runner gave a child; empty while there is none."""
+        for pid in self.children(CHILDREN[child]):
+            with contextlib.suppress(OSError):  # it died while we looked
+                raw = Path(f"/proc/{pid}/environ").read_bytes().decode()
+                environ = dict(each.split("=", 1) for each in raw.split("\0") if "=" in each)
+                if "DATABASE_URL" in environ:
+                    return environ
+        return {}
 
     def children(self, words: tuple[str, ...]) -> list[int]:
         """Pids of the runner's children whose command line holds the words."""
@@ -105,8 +127,8 @@ class Fire:
         """SIGKILL one target now; nothing when it is not there at this moment."""
         if target == "postgres":
             self._kill_postgres()
-        elif target == "second jobs":
-            self._kill(target, [self._second.pid] if self._second else [])
+        elif target in EXTRAS:
+            self._kill(target, [self._extras[target].pid] if target in self._extras else [])
         else:
             self._kill(target, self.children(CHILDREN[target]))
 
@@ -148,9 +170,9 @@ class Fire:
         self._api.close()
         if self._keeper.is_alive():
             self._keeper.join()
-        if self._second and self._second.poll() is None:
-            self._second.terminate()
-            self._second.wait(timeout=30)
+        for extra in self._extras.values():
+            extra.terminate()
+            extra.wait(timeout=30)
         self.up.send_signal(signal.SIGTERM)
         self.up.wait(timeout=60)
         self._out.close()

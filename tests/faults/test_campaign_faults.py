@@ -1,6 +1,8 @@
 """Kill everything at any moment: no contact gets a mail twice or after an answer, and nobody is forgotten.
 
-FAULTS_KILLS and FAULTS_SENDS say how long it goes on; `make faults` asks for 200 kills and 20,000 sends.
+FAULTS_KILLS and FAULTS_SENDS say how long it goes on; `make faults` asks for 200 kills and 20,000 sends. With
+FAULTS_SECONDS it ends after that time, a slice of such a run; FAULTS_SEED deals other dice. Every run adds a line to
+`.data/faults.jsonl` and prints the sums over all of its lines.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from campaigns_app import webhook
 from platform_site import pg
 from tests.faults import mailserver
 from tests.faults.fire import Fire
-from tests.integration.conftest import eventually, free_port
+from tests.integration.conftest import REPOSITORY, eventually, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +36,14 @@ pytestmark = pytest.mark.processes
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "6"))
 SENDS = int(os.environ.get("FAULTS_SENDS", "20000" if KILLS >= 200 else str(KILLS * 12)))
+#: A slice ends by the clock; its kills are as dense as those of the whole.
+SECONDS = float(os.environ.get("FAULTS_SECONDS", "0"))
+SEED = int(os.environ.get("FAULTS_SEED", "7"))
+TALLIES = REPOSITORY / ".data" / "faults.jsonl"
 SECRET = "faults-" + "w" * 32
 STEPS = 3
 #: Contacts kept on their way, so that every kill meets work, and how many come at a time.
-BACKLOG, ARRIVE = (200, 50) if KILLS >= 20 else (20, 10)
+BACKLOG, ARRIVE = (400, 100) if KILLS >= 20 else (20, 10)
 #: Longest wait for the instant of the next kill.
 PAUSE_S = 0.6
 #: Longest a mail that was committed before an answer may still be on its way to the server.
@@ -49,7 +55,20 @@ ALWAYS = {
     "window_end": "23:59:59",
     "daily_limit": 1_000_000,
 }
-RANDOM_INSTANTS = ("jobs", "second jobs", "web", "pool EMAIL", "postgres", "pool CLASSIFY")
+RANDOM_INSTANTS = ("jobs", "second jobs", "web", "dispatcher", "pool EMAIL", "postgres", "pool CLASSIFY")
+#: Boundaries of a step that the database knows of: what is looked for, and then both job processes are killed.
+BOUNDARIES = {
+    "claimed": """
+        SELECT count(*) > 0 FROM campaigns_app_enrollment e WHERE status = 'active' AND claimed_by <> '' AND NOT EXISTS (
+            SELECT FROM campaigns_app_touch t JOIN campaigns_app_step s ON s.id = t.step_id
+            WHERE t.enrollment_id = e.id AND s.position = e.position)
+    """,
+    "composed": "SELECT count(*) > 0 FROM campaigns_app_touch WHERE status = 'composed'",
+    "sending": "SELECT count(*) > 0 FROM campaigns_app_touch WHERE status = 'sending'",
+    "settled": "SELECT max(sent_at) > now() - interval '20 milliseconds' FROM campaigns_app_touch",
+}
+#: Longest a boundary is waited for.
+BOUNDARY_S = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +96,12 @@ class Outreach:
     """Campaigns under way: people come in, some of them answer, and each is known by address."""
 
     def __init__(self, fire: Fire, server: Mailserver) -> None:
-        self.fire, self.server, self.random = fire, server, random.Random(7)
+        self.fire, self.server, self.random = fire, server, random.Random(SEED)
         self.people = 0
         #: Address → when the platform confirmed that it knows of the answer.
         self.stopped: dict[str, float] = {}
         self._seen = 0
+        self._delivered: list[dict[str, Any]] = []
         steps = [{"delay": 0, "delay_unit": "hours"} for _ in range(STEPS)]
         writers = [{"assistant_id": "email_compose"}, *[{"assistant_id": "email_followup"}] * (STEPS - 1)]
         own = [step | writer for step, writer in zip(steps, writers, strict=True)]
@@ -101,7 +121,7 @@ class Outreach:
             self.people, waiting = self.people + ARRIVE, waiting + ARRIVE
 
     def answer_some(self) -> None:
-        """One in ten first mails is answered, by a signed event that is delivered twice, the second time late."""
+        """One in ten mails is answered, by a signed event that is delivered twice; now and then an old one comes again."""
         fresh, self._seen = self.server.accepted[self._seen :], len(self.server.accepted)
         for mail in fresh:
             digest = hashlib.sha256(mail.message_id.encode()).digest()[0]
@@ -112,6 +132,8 @@ class Outreach:
             for _ in range(2):
                 self.deliver(event)
             self.stopped[mail.recipient] = time.time()
+            self._delivered.append(event)
+            self.deliver(self.random.choice(self._delivered))
 
     def deliver(self, event: dict[str, Any]) -> None:
         body, at = json.dumps(event).encode(), int(time.time())
@@ -145,10 +167,25 @@ def faults(fire: Fire, server: Mailserver, dice: random.Random) -> Iterator[Any]
     """Every kind of fault in turn, in an order shuffled anew each round."""
     kinds: list[Any] = [lambda target=target: fire.kill(target) for target in RANDOM_INSTANTS]
     kinds += [lambda at=at: server.arm(at, fire.kill_job_processes) for at in mailserver.MOMENTS]
+    kinds += [lambda at=at: kill_at(at, fire, server) for at in BOUNDARIES]
     kinds += [lambda at=at: server.arm_drop(at) for at in ("DATA", "ACCEPTED")]
     while True:
         dice.shuffle(kinds)
         yield from kinds
+
+
+def kill_at(boundary: str, fire: Fire, server: Mailserver) -> None:
+    """Kill both job processes as soon as the database shows a step at this boundary."""
+    ends = time.monotonic() + BOUNDARY_S
+    with (
+        contextlib.suppress(psycopg.Error),
+        psycopg.connect(pg.url_for(fire.data_dir), autocommit=True) as to,
+    ):
+        while time.monotonic() < ends:
+            if (found := to.execute(BOUNDARIES[boundary]).fetchone()) and found[0]:
+                server.faults[f"kill when {boundary}"] += 1
+                fire.kill_job_processes()
+                return
 
 
 def still_on_their_way(fire: Fire) -> int:
@@ -165,12 +202,18 @@ def test_kills_lose_nobody_and_send_nothing_twice(
     unknown = 0
     kinds = faults(platform, server, outreach.random)
     began = time.monotonic()
-    while (kills := sum(platform.kills.values())) < KILLS or len(server.accepted) < SENDS:
+
+    def enough() -> bool:
+        if SECONDS:
+            return time.monotonic() - began > SECONDS
+        return platform.kills.total() >= KILLS and len(server.accepted) >= SENDS
+
+    while not enough():
         outreach.feed()
         outreach.answer_some()
         unknown += outreach.resolve_unknown()
         time.sleep(outreach.random.uniform(0.0, PAUSE_S))  # a random instant, not a wait for something
-        if kills * SENDS <= len(server.accepted) * KILLS:  # the faults are spread over all sends
+        if platform.kills.total() * SENDS <= len(server.accepted) * KILLS:  # spread over all sends
             next(kinds)()
 
     def finished() -> bool:
@@ -179,24 +222,42 @@ def test_kills_lose_nobody_and_send_nothing_twice(
         unknown += outreach.resolve_unknown()
         return still_on_their_way(platform) == 0
 
-    eventually(finished, within=120 + SENDS / 10)
-    took = time.monotonic() - began
+    eventually(finished, within=180)
     sends = Counter(mail.message_id for mail in server.accepted)
-    duplicates = [each for each, count in sends.items() if count > 1]
-    late = sends_after_stop(outreach)
-    lost = lost_enrollments(outreach)
-    broken = [each for each in platform.call("GET", "/api/campaigns/ledger")["invariants"] if not each["ok"]]
+    found = {
+        "duplicate sends": [each for each, count in sends.items() if count > 1],
+        "sends after stop": sends_after_stop(outreach),
+        "lost enrollments": lost_enrollments(outreach),
+        "broken promises": [
+            each["name"]
+            for each in platform.call("GET", "/api/campaigns/ledger")["invariants"]
+            if not each["ok"]
+        ],
+    }
+    tally = {
+        "kills": platform.kills.total(),
+        "contacts": outreach.people,
+        "sends": len(server.accepted),
+        "answers": len(outreach.stopped),
+        "unknown resolved": unknown,
+        **{name: len(each) for name, each in found.items()},
+        "seconds": round(time.monotonic() - began),
+    }
     with capsys.disabled():
         print(
-            f"\nfaults: {sum(platform.kills.values())} kills {dict(platform.kills)}, {dict(server.faults)}; "
-            f"{outreach.people} contacts, {len(server.accepted)} sends, {len(outreach.stopped)} answers, "
-            f"{unknown} unknown resolved; {len(duplicates)} duplicate sends, {len(late)} sends after stop, "
-            f"{len(lost)} lost enrollments; {took:.0f} s"
+            f"\nfaults, seed {SEED}: {tally}\nkilled {dict(platform.kills)}, at the mail server {dict(server.faults)}"
         )
-    assert duplicates == []
-    assert late == []
-    assert lost == []
-    assert broken == []
+        print(f"all runs of {TALLIES.name}: {kept(tally)}")
+    assert not any(found.values()), found
+
+
+def kept(tally: dict[str, int]) -> dict[str, int]:
+    """Add a run to the runs before; the sums over all of them."""
+    TALLIES.parent.mkdir(exist_ok=True)
+    with TALLIES.open("a") as file:
+        file.write(json.dumps({"seed": SEED, **tally}) + "\n")
+    runs = [json.loads(line) for line in TALLIES.read_text().splitlines()]
+    return {"runs": len(runs), **{name: sum(run.get(name, 0) for run in runs) for name in tally}}
 
 
 def sends_after_stop(outreach: Outreach) -> list[str]:
