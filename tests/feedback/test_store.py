@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -159,6 +160,7 @@ MOVES = st.lists(
 
 
 async def rollup(conn: psycopg.AsyncConnection[Any]) -> list[Any]:
+    await conn.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as a commit would
     return await (await conn.execute(ROLLUP)).fetchall()
 
 
@@ -196,5 +198,40 @@ def test_a_roll_up_is_what_the_rows_add_up_to(database_url: str, moves: list[Any
                 conn.execute("UPDATE feedback_app_feedback SET retracted_at = now() WHERE id = %s", (one,))
             else:
                 conn.execute("DELETE FROM feedback_app_feedback WHERE id = %s", (one,))
+        conn.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as a commit would
         assert conn.execute(summed).fetchone() == conn.execute(counted).fetchone()
         conn.rollback()
+
+
+def test_transactions_that_meet_in_two_orders_do_not_wait_for_each_other(database_url: str) -> None:
+    """One binds and edits feedback of two roll-ups, the other the same two the other way round."""
+    ids = [str(uuid.uuid4()) for _ in range(4)]
+    place = "UPDATE feedback_app_feedback SET bound_at = now(), assistant_id = %s WHERE id = %s"
+    with psycopg.connect(database_url) as one, psycopg.connect(database_url) as two:
+        for each in ids:
+            one.execute(UPSERT, parameters(record(id=each, score=0.5)))
+        one.commit()
+        try:
+            for conn in (one, two):
+                conn.execute("SET LOCAL lock_timeout = '2s'")
+            one.execute(place, ("first", ids[0]))
+            two.execute(place, ("second", ids[1]))
+            one.execute(place, ("second", ids[2]))
+            two.execute(place, ("first", ids[3]))
+            one.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as far as a commit goes before it lets go
+            with ThreadPoolExecutor(1) as beside:
+                committed = beside.submit(two.commit)
+                with pytest.raises(TimeoutError):
+                    committed.result(timeout=0.2)
+                one.commit()
+                committed.result(timeout=10)
+            by_place = (
+                "SELECT assistant_id, sum(given) FROM feedback_app_feedbackrollup GROUP BY 1 ORDER BY 1"
+            )
+            assert one.execute(by_place).fetchall() == [("first", 2), ("second", 2)]
+        finally:
+            one.rollback()
+            one.execute("DELETE FROM feedback_app_feedback WHERE id = ANY(%s)", (ids,))
+            one.commit()
+            one.execute("DELETE FROM feedback_app_feedbackrollup")
+            one.commit()
