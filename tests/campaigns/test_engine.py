@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import time_machine
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
-from campaigns_app import engine, enrolling, ledger, replies, sending, services
-from campaigns_app.models import Campaign, Enrollment, InboundEvent, Suppression, Touch
+from campaigns_app import engine, enrolling, ledger, loop, replies, sending, services
+from campaigns_app.models import Campaign, Contact, Enrollment, InboundEvent, Suppression, Touch
 from feedback_app.models import Feedback
 from tests.campaigns.conftest import advance, composed, enroll
 
@@ -297,3 +297,101 @@ def test_a_suppression_is_found_by_its_index(campaign: Campaign) -> None:
         plan = services.suppressions("Lena@Brightwell.example").explain()
         cursor.execute("RESET enable_seqscan")
     assert "one_suppression_per_address" in plan
+
+
+@pytest.mark.parametrize("midnight", ["2026-03-29T00:00", "2026-10-25T00:00"])
+def test_the_hour_a_clock_change_skips_or_repeats_is_read_as_the_ledger_reads_it(
+    campaign: Campaign, midnight: str
+) -> None:
+    Campaign.objects.update(timezone="Europe/Berlin", window_start=dt.time(1, 40), window_end=dt.time(2, 50))
+    began = dt.datetime.fromisoformat(midnight).replace(tzinfo=dt.UTC) - dt.timedelta(hours=1)
+    promised = []
+    for number in range(16):  # quarters of an hour: 00:00 to 04:00 in winter time
+        at = began + dt.timedelta(minutes=15 * number)
+        with time_machine.travel(at, tick=False):
+            enrollment = enroll(campaign, f"p{number}@brightwell.example")
+            composed(enrollment)
+            promised += [at] * len(engine.commit_to_send([enrollment.pk]))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT at FROM unnest(%s::timestamptz[]) at WHERE (at AT TIME ZONE 'Europe/Berlin')::time "
+            "BETWEEN '01:40' AND '02:49:59' ORDER BY at",
+            [[began + dt.timedelta(minutes=15 * number) for number in range(16)]],
+        )
+        open_at = [at for (at,) in cursor.fetchall()]
+    assert promised == open_at
+    assert len(open_at) == (1 if "-03-" in midnight else 9)
+    assert [each.name for each in ledger.invariants() if "window" in each.name and not each.ok] == []
+
+
+def test_who_is_enrolled_while_the_campaign_is_being_paused_gets_nothing(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    enrollment = enroll(campaign)
+    composed(enrollment)
+    services.pause(campaign=campaign)
+    Enrollment.objects.update(status="active")
+    assert engine.commit_to_send([enrollment.pk]) == []
+    assert engine.take_up([enrollment.pk]) == []
+    assert Enrollment.objects.get().status == "paused"
+
+
+def test_a_late_outcome_changes_nothing_that_was_settled_meanwhile(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    enrollment = enroll(campaign)
+    touch = composed(enrollment)
+    (promised,) = engine.commit_to_send([enrollment.pk])
+    assert engine.commit_to_send([enrollment.pk]) == []  # somebody who thought this process dead
+    replies.resolve_touch(touch_id=touch.pk, sent=False, actor="mara")
+    (again,) = engine.commit_to_send([enrollment.pk])
+    assert engine.settle({promised: sending.Outcome(sending.Kind.REFUSED, "late")}) == []
+    touch.refresh_from_db()
+    assert (touch.status, touch.sending_at) == ("sending", again.sending_at)
+
+
+def test_an_outcome_waits_for_who_holds_the_row(campaign: Campaign) -> None:
+    enrollment = enroll(campaign)
+    composed(enrollment)
+    (touch,) = engine.commit_to_send([enrollment.pk])
+    left: list[list[Touch]] = []
+
+    def settle() -> None:
+        left.append(engine.settle({touch: sending.Outcome(sending.Kind.SENT)}))
+        connection.close()
+
+    with transaction.atomic():
+        Enrollment.objects.select_for_update().get(pk=enrollment.pk)
+        other = threading.Thread(target=settle)
+        other.start()
+        other.join()
+    assert left == [[touch]]
+    settle()
+    assert left[1] == []
+    assert Touch.objects.get().status == "sent"
+
+
+def test_one_spoiled_step_spoils_no_other(campaign: Campaign, mailserver: Mailserver) -> None:
+    people = [enroll(campaign, f"p{number}@brightwell.example") for number in range(4)]
+    for each in people:
+        composed(each)
+    Contact.objects.filter(email__startswith="p2").update(timezone="Mars/Olympus")
+    with loop.Desk("desk") as desk:
+        desk.turn()
+        while desk.unsettled:
+            desk.wait()
+            desk.turn()
+    states = dict(Enrollment.objects.values_list("contact__email", "position"))
+    assert [states[f"p{number}@brightwell.example"] for number in range(4)] == [1, 1, 0, 1]
+    spoiled = Enrollment.objects.get(contact__email__startswith="p2")
+    assert "Mars" in spoiled.last_error
+    assert spoiled.due_at > timezone.now() + dt.timedelta(seconds=20)
+
+
+def test_a_letter_no_mail_can_be_made_of_fails_alone(campaign: Campaign, mailserver: Mailserver) -> None:
+    enrollment = enroll(campaign)
+    composed(enrollment)
+    Touch.objects.update(subject="A\nBcc: x@example.com")
+    advance(enrollment.pk)
+    assert (Touch.objects.get().status, Enrollment.objects.get().status) == ("failed", "failed")
+    assert mailserver.received == []
