@@ -118,7 +118,7 @@ def promises(touches: tuple[Touch, ...]) -> tuple[Promise, ...]:
     inside = [touch for touch in promised if in_promised_window(touch)]
     credited = [touch for touch in promised if touch.langsmith_run_id]
     return (
-        Promise("No step sent twice", len(keys) == len(promised), f"{len(keys)} keys, {len(promised)} sends"),
+        Promise("No step sent twice", len(keys) == len(promised), f"{len(promised)} of {len(keys)}"),
         Promise("Nothing after an answer", not after, f"{len(after)} sends"),
         Promise("Every send inside its window", inside == promised, f"{len(inside)} of {len(promised)}"),
         Promise("Every send knows its run", credited == promised, f"{len(credited)} of {len(promised)}"),
@@ -170,7 +170,8 @@ def timeline(enrollment: Enrollment, touches: tuple[Touch, ...]) -> tuple[Timeli
 def touch_entries(touch: Touch) -> list[TimelineEntry]:
     step = f"Step {touch.step.position + 1}"
     version = f", routing v{touch.routing_version}" if touch.routing_version else ""
-    ran = f"{touch.pool} ran {touch.step.assistant_id}{version}.".strip()
+    graph = touch.enrollment.campaign.sequence_graph or touch.step.assistant_id
+    ran = f"{touch.pool} ran {graph}{version}.".strip()
     entries = [TimelineEntry(touch.composed_at, "composed", f"{step} composed", ran, touch)]
     if touch.sent_at:
         entries.append(TimelineEntry(touch.sent_at, "sent", f"{step} sent", f"“{touch.subject}”", touch))
