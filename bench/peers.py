@@ -8,7 +8,7 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent / ".data" / "peers"
 #: Peer → what is installed for it. Each keeps dependencies of its own that no other could share.
-PACKAGES = {"mlflow": "mlflow", "phoenix": "arize-phoenix"}
+PACKAGES = {"mlflow": ("mlflow", "psycopg[binary]"), "phoenix": ("arize-phoenix",)}
 
 
 def binaries(peer: str) -> Path:
@@ -16,6 +16,6 @@ def binaries(peer: str) -> Path:
     folder = HOME / peer
     if not (folder / "bin" / peer).exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", PACKAGES[peer]]
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *PACKAGES[peer]]
         subprocess.run(install, check=True)
     return folder / "bin"
