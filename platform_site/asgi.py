@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from platform_site import env, pg
+from platform_site.lib import memory
 from platform_site.logging import config
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Switch:
             await _stop(started)
             await send({"type": "lifespan.startup.failed", "message": repr(error)})
             return
+        memory.settle()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await _stop(started)

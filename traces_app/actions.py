@@ -14,11 +14,15 @@ from traces_app.filters import FilterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
+    from uuid import UUID
 
     from django.db.backends.utils import CursorWrapper
 
 #: A filter that nothing is indexed for reads every action; it gets this long.
 READ_MS = 4_000
+#: Of a filter that nothing is indexed for, this many actions are looked at for one page.
+LOOKED_AT = 20_000
 
 _UUID = "CASE WHEN {0} ~ '^[0-9a-f]{{8}}-?([0-9a-f]{{4}}-?){{3}}[0-9a-f]{{12}}$' THEN {0}::uuid END"
 _LS_TRACE, _RUN, _W3C = (_UUID.format(f"d.{one}") for one in ("ls_trace_id", "run_id", "w3c_trace_id"))
@@ -67,6 +71,22 @@ def newest(
     calls = _BRANCH.format(columns=columns, source=_CALLS, conditions=conditions, order=order)
     given = [*where[1], *bounds[1], limit]
     return f"{heads} UNION ALL {calls} {order.replace('h.', '')} LIMIT %s", [*given, *given, limit]
+
+
+def edge(cursor: CursorWrapper, bounds: Clause, *, oldest: bool = False) -> tuple[datetime, UUID] | None:
+    """The place of the last action that may be looked at between these bounds; None when all of them may."""
+    direction = "ASC" if oldest else "DESC"
+    order = f"ORDER BY h.seen_at {direction}, h.trace_id {direction}"
+    query = f"SELECT h.seen_at, h.trace_id FROM traces_app_tracehead h WHERE TRUE{bounds[0]} {order} OFFSET %s LIMIT 1"
+    cursor.execute(query, [*bounds[1], LOOKED_AT])
+    return cursor.fetchone()
+
+
+def up_to(bounds: Clause, last: tuple[datetime, UUID] | None, *, oldest: bool = False) -> Clause:
+    """The bounds, drawn in to where `edge` says."""
+    if last is None:
+        return bounds
+    return f"{bounds[0]} AND (h.seen_at, h.trace_id) {'<=' if oldest else '>='} (%s, %s)", [*bounds[1], *last]
 
 
 @contextmanager

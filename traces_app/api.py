@@ -7,9 +7,12 @@ import hashlib
 import json
 from dataclasses import asdict, fields, replace
 from decimal import Decimal
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
+from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 from ninja import Query, Router
 from ninja.errors import HttpError
@@ -19,12 +22,12 @@ from registry_app.auth import Requires
 from traces_app import rollups as rollups_
 from traces_app import selectors, services
 from traces_app.filters import FilterError
-from traces_app.models import StoredFinding
+from traces_app.models import DIAGNOSE, Bookmark, StoredFinding
 from traces_app.pages.window import LIMIT, Fold, window
 from traces_app.tree import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import AsyncIterator, Collection, Iterator
 
     from django.http import HttpRequest
 
@@ -32,9 +35,24 @@ if TYPE_CHECKING:
 
 router = Router(tags=["traces"])
 diagnostics = Router(tags=["diagnostics"])
+#: Lines of an export that leave together.
+_TOGETHER = 50
 may_read = Requires("read", "traces_app.view_tracehead")
 may_resolve = Requires("routing:write", "traces_app.change_storedfinding")
 Limit = Annotated[int, Field(ge=1, le=selectors.MAX_LIMIT)]
+
+
+class Lines(StreamingHttpResponse):
+    """JSON lines as they are read: of a plain iterator the framework would take all into memory before the first leaves."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        super().__init__(lines, content_type="application/x-ndjson")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        lines = iter(self)
+        read = sync_to_async(lambda: b"".join(islice(lines, _TOGETHER)))
+        while piece := await read():
+            yield piece
 
 
 @router.get("", auth=may_read, response=dict[str, Any])
@@ -47,7 +65,8 @@ def list_actions(
 ) -> Any:
     """Actions, newest first; `q` is the filter language, `cursor` the `next_cursor` of the page before.
 
-    A live tail asks with `after`, the `tail` of its last answer, and `If-None-Match`: 304 while nothing is new.
+    Of a filter that no index answers, a page looks at the newest 20,000 actions from its cursor: `read_until` says how
+    far back that was, and `next_cursor` goes on from there. A live tail asks with `after`, the `tail` of its last answer, and `If-None-Match`: 304 while nothing is new.
     """
     page = _page(request, q=q, cursor=cursor, after=after, limit=limit)
     answer = _answer(
@@ -56,6 +75,7 @@ def list_actions(
             "next_cursor": page.next_cursor or None,
             "tail": page.rows[0].cursor if page.rows else after or None,
             "total_hint": page.total_hint,
+            "read_until": page.read_until,
         }
     )
     etag = f'"{hashlib.sha256(_json(page.rows)).hexdigest()[:32]}"'
@@ -70,7 +90,7 @@ def export(request: HttpRequest, q: str = "", limit: Limit = 50) -> StreamingHtt
     """One JSON line for each run of the newest actions that match, payloads included."""
     page = _page(request, q=q, limit=limit)
     lines = (line for row in page.rows for line in _lines(row.id))
-    return StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    return Lines(lines)
 
 
 @router.get("/rollups", auth=may_read, response=dict[str, Any])
@@ -127,16 +147,23 @@ def tree(
 def export_one(request: HttpRequest, any_id: str) -> StreamingHttpResponse:
     """One JSON line for each run of one action, payloads included."""
     _tree(request, any_id)
-    return StreamingHttpResponse(_lines(any_id), content_type="application/x-ndjson")
+    return Lines(_lines(any_id))
 
 
 @diagnostics.get("/findings", auth=may_read, response=dict[str, Any])
 def findings(request: HttpRequest, resolved: bool = False, code: str = "", limit: Limit = 50) -> Any:
-    """What is wrong and where, last seen first; resolved ones on request."""
+    """What is wrong and where, last seen first; resolved ones on request.
+
+    `diagnosed_until`: traces without news since then have been looked at.
+    """
     rows = StoredFinding.objects.filter(resolved_at__isnull=not resolved).order_by("-last_seen", "-id")
     if code:
         rows = rows.filter(code=code)
-    return {"items": [_finding(row) for row in rows[:limit]]}
+    mark = Bookmark.objects.filter(job=DIAGNOSE).first()
+    return {
+        "items": [_finding(row) for row in rows[:limit]],
+        "diagnosed_until": mark.updated_at if mark else None,
+    }
 
 
 @diagnostics.post("/findings/{finding_id}/resolve", auth=may_resolve, response=dict[str, bool])
@@ -184,11 +211,13 @@ def tree_json(found: StitchedTree) -> dict[str, Any]:
 
 
 _NODE_FIELDS = tuple(field.name for field in fields(Node))
+_node_values = attrgetter(*_NODE_FIELDS)
 
 
 def _node(node: Node) -> dict[str, Any]:
-    row = {name: getattr(node, name) for name in _NODE_FIELDS}
-    return {**row, "assistant_id": node.assistant_id or None, "pool": node.pool or None}
+    row = dict(zip(_NODE_FIELDS, _node_values(node), strict=True))
+    row["assistant_id"], row["pool"] = node.assistant_id or None, node.pool or None
+    return row
 
 
 def _answer(body: dict[str, Any]) -> HttpResponse:
@@ -232,13 +261,9 @@ _FINDING_FIELDS = (
 
 
 def _lines(any_id: str) -> Iterator[bytes]:
-    found = selectors.get_tree(any_id)
-    shown = [node.run_id for node in found.nodes if node.run_id and node.status != "missing"] if found else []
-    for run_id in dict.fromkeys([*shown, *selectors.run_ids_of(any_id)]):
-        detail = selectors.get_run(run_id)
-        if detail is not None:
-            line = json.dumps(_plain(asdict(detail)), default=_text, ensure_ascii=False)
-            yield line.encode("utf-8", "replace") + b"\n"
+    for detail in selectors.runs_of(any_id):
+        line = json.dumps(_plain(asdict(detail)), default=_text, ensure_ascii=False)
+        yield line.encode("utf-8", "replace") + b"\n"
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from traces_app.store.heads import MAX_VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from traces_app.filters import Term
 
@@ -51,6 +51,11 @@ _STATUS: dict[str, Clause] = {
     "ok": (f"h.status = 1 AND NOT ({_FAILED_HOP})", [FAILED]),
     "error": (f"h.status = 2 OR h.status = 1 AND ({_FAILED_HOP})", [FAILED]),
 }
+#: What an index answers. Of conditions without any of these the newest actions are looked through, so many for a page.
+_INDEXED = frozenset(
+    {"assistant", "pool", "caller", "model", "tag", "project", "meta", "campaign", "feedback", "finding"}
+)
+_INDEXED_VALUES = frozenset({("status", "error"), ("has", "error"), ("has", "finding"), ("has", "feedback")})
 #: A campaign's name → a query for the ids (text) of the runs of its touches. The plane above fills it in.
 runs_of_campaign: list[Callable[[str], Clause]] = []
 
@@ -63,6 +68,13 @@ def where(terms: Iterable[Term]) -> Clause:
         conditions.append(f"NOT coalesce({condition}, FALSE)" if term.negated else f"({condition})")
         values += given
     return " AND ".join(conditions), values
+
+
+def looks_through(terms: Sequence[Term]) -> bool:
+    """Whether no index narrows these terms down."""
+    asked = [(term.field, str(term.value)) for term in terms if not term.negated]
+    narrowed = any(field in _INDEXED or (field, value) in _INDEXED_VALUES for field, value in asked)
+    return bool(terms) and not narrowed
 
 
 def _clause(term: Term) -> Clause:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from traces_app import filter_sql
-from traces_app.actions import PART_OF_ANOTHER, newest, reading
+from traces_app.actions import PART_OF_ANOTHER, edge, newest, reading, up_to
 from traces_app.filters import FilterError, parse
 from traces_app.selectors import read_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from traces_app.filters import Term
 
 #: The strips cover this long, or what the newest actions cover when there are more than these.
 STRIP_WINDOW = timedelta(hours=24)
@@ -92,12 +94,13 @@ def neighbours(ids: Sequence[str], q: str = "") -> tuple[str | None, str | None]
     (None, None) when `q` cannot be read.
     """
     try:
-        return _neighbours(ids, filter_sql.where(parse(q)))
+        return _neighbours(ids, parse(q))
     except FilterError:
         return None, None
 
 
-def _neighbours(ids: Sequence[str], where: filter_sql.Clause) -> tuple[str | None, str | None]:
+def _neighbours(ids: Sequence[str], terms: Sequence[Term]) -> tuple[str | None, str | None]:
+    where = filter_sql.where(terms)
     with reading(where) as cursor:
         cursor.execute(_PLACE, {"ids": list(ids)})
         place = cursor.fetchone()
@@ -105,10 +108,11 @@ def _neighbours(ids: Sequence[str], where: filter_sql.Clause) -> tuple[str | Non
             return None, None
         found: list[str | None] = []
         for sign in (">", "<"):
-            bounds = (_BOUND.format(sign=sign), list(place))
-            cursor.execute(
-                *newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=1, oldest=sign == ">")
-            )
+            bounds: filter_sql.Clause = (_BOUND.format(sign=sign), list(place))
+            upwards = sign == ">"
+            if filter_sql.looks_through(terms):
+                bounds = up_to(bounds, edge(cursor, bounds, oldest=upwards), oldest=upwards)
+            cursor.execute(*newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=1, oldest=upwards))
             row = cursor.fetchone()
             found.append(str(row[1]) if row else None)
     return found[0], found[1]
@@ -116,10 +120,13 @@ def _neighbours(ids: Sequence[str], where: filter_sql.Clause) -> tuple[str | Non
 
 def newer_than(cursor: str, q: str = "") -> int:
     """How many actions came after the one at the cursor, counted up to one past `HELD_SHOWN`. Raises FilterError."""
-    bounds = (_BOUND.format(sign=">"), list(read_cursor(cursor)))
-    where = filter_sql.where(parse(q))
-    query, values = newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=HELD_SHOWN + 1)
+    bounds: filter_sql.Clause = (_BOUND.format(sign=">"), list(read_cursor(cursor)))
+    terms = parse(q)
+    where = filter_sql.where(terms)
     with reading(where) as cur:
+        if filter_sql.looks_through(terms):
+            bounds = up_to(bounds, edge(cur, bounds))
+        query, values = newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=HELD_SHOWN + 1)
         cur.execute(f"SELECT count(*) FROM ({query}) newer", values)  # noqa: S608
         return int(cur.fetchone()[0])
 
@@ -131,23 +138,21 @@ def strip(q: str = "", *, now: datetime | None = None) -> Strip:
     """
     until = now or timezone.now()
     since = until - STRIP_WINDOW
-    where = filter_sql.where(parse(q))
-    query, values = newest(
-        _STRIP_COLUMNS,
-        where,
-        bounds=(" AND h.seen_at >= %s", [since]),
-        limit=STRIP_ACTIONS,
-        parts=True,
-    )
+    terms = parse(q)
+    where = filter_sql.where(terms)
+    bounds: filter_sql.Clause = (" AND h.seen_at >= %s", [since])
     width = STRIP_WINDOW.total_seconds() / STRIP_BUCKETS
     with reading(where) as cursor:
+        last = edge(cursor, bounds) if filter_sql.looks_through(terms) else None
+        query, values = newest(
+            _STRIP_COLUMNS, where, bounds=up_to(bounds, last), limit=STRIP_ACTIONS, parts=True
+        )
         cursor.execute(_STRIP.format(newest=query), [*values, since, width, [-1.0, *LATENCY_ENDS]])
         counted = cursor.fetchall()
         cursor.execute(_QUANTILES.format(newest=query), values)
         quantiles = cursor.fetchone()[0] or (None, None, None)
-    return Strip(
-        since, until, _columns(counted, since, width), tuple(quantiles), _total(counted) >= STRIP_ACTIONS
-    )
+    cut = last is not None or _total(counted) >= STRIP_ACTIONS
+    return Strip(since, until, _columns(counted, since, width), tuple(quantiles), cut)
 
 
 def _total(counted: Sequence[tuple[int, int | None, int, int, Decimal]]) -> int:

@@ -254,6 +254,21 @@ class StoredFinding(models.Model):
         return f"{self.code} at {self.hop}"
 
 
+#: The job that diagnoses traces that have settled.
+DIAGNOSE = "traces.diagnose"
+
+
+class Bookmark(models.Model):
+    """How far a job that follows the traces has come, in the order of their last news."""
+
+    job = models.TextField(primary_key=True)
+    updated_at = models.DateTimeField()
+    trace_id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"{self.job}: {self.updated_at:%Y-%m-%d %H:%M:%S}"
+
+
 class FindingSighting(models.Model):
     """One row of one action, or one call turned away, at which a finding was seen; seeing it again adds nothing."""
 

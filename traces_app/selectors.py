@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
 
 from traces_app import filter_sql
-from traces_app.actions import newest, reading
+from traces_app.actions import edge, newest, reading, up_to
 from traces_app.filters import FilterError, parse
 from traces_app.gather import gather
 from traces_app.rows import RunPayload, RunRow
@@ -19,13 +20,14 @@ from traces_app.store import reader
 from traces_app.tree import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from decimal import Decimal
 
     from traces_app.outline import Outline
     from traces_app.tree import Node, StitchedTree
 
 MAX_LIMIT = 200
+_BATCH = 500  # runs of an export that are in memory at once
 _STATUS = ("running", "ok", "error")
 
 _COLUMNS = """h.seen_at, h.trace_id, h.root_run_id::text, h.name, h.status, h.started_at, h.ended_at,
@@ -81,7 +83,7 @@ class ActionRow:
     @property
     def cursor(self) -> str:
         """The row's place in the list."""
-        return f"{self.seen_at.isoformat()}_{self.id}"
+        return place(self.seen_at, self.id)
 
     @property
     def seconds(self) -> float | None:
@@ -95,6 +97,8 @@ class ActionPage:
     next_cursor: str
     #: About how many traces are stored, when nothing is filtered; None otherwise.
     total_hint: int | None = None
+    #: How far back was looked, when a filter that nothing is indexed for did not get to the end; older ones may match.
+    read_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +115,30 @@ def list_actions(
     Raises FilterError (a ValueError) that names what is wrong with the filter or the cursor.
     """
     terms = parse(q)
-    bounds, given = "", list[Any]()
+    places, given = "", list[Any]()
     for mark, sign in ((cursor, "<"), (after, ">")):
         if mark:
-            bounds += f" AND (h.seen_at, h.trace_id) {sign} (%s, %s)"
+            places += f" AND (h.seen_at, h.trace_id) {sign} (%s, %s)"
             given += read_cursor(mark)
-    if project:
-        bounds, given = f"{bounds} AND h.project = %s", [*given, project]
     count = max(1, min(limit, MAX_LIMIT))
     where = filter_sql.where(terms)
-    query, values = newest(_COLUMNS, where, bounds=(bounds, given), limit=count + 1)
     with reading(where) as cur:
-        cur.execute(query, values)
+        last = edge(cur, (places, given)) if filter_sql.looks_through(terms) else None
+        bounds, given = up_to((places, given), last)
+        if project:
+            bounds, given = f"{bounds} AND h.project = %s", [*given, project]
+        cur.execute(*newest(_COLUMNS, where, bounds=(bounds, given), limit=count + 1))
         found = cur.fetchall()
         rows = _rows(cur, found[:count])
         hint = _estimate(cur) if not terms and not project else None
-    more = len(found) > count
-    return ActionPage(rows, rows[-1].cursor if more else "", hint)
+    if len(found) > count:
+        return ActionPage(rows, rows[-1].cursor, hint)
+    return ActionPage(rows, place(*last), hint, last[0]) if last else ActionPage(rows, "", hint)
+
+
+def place(seen_at: datetime, trace_id: object) -> str:
+    """A place in the list as text, the cursor of its pages."""
+    return f"{seen_at.isoformat()}_{trace_id}"
 
 
 def read_cursor(cursor: str) -> tuple[datetime, UUID]:
@@ -294,15 +305,25 @@ def _with_outlines(tree: StitchedTree, shapes: Iterable[Outline]) -> StitchedTre
     return replace(tree, nodes=tuple(nodes), story=story)
 
 
-def run_ids_of(any_id: str) -> list[str]:
-    """Every stored run of an action, of large traces too, by trace and start."""
+def runs_of(any_id: str) -> Iterator[RunDetail]:
+    """Every stored run of an action with its payload, in bounded memory however many there are.
+
+    By start, which is about the order in which they are stored: a batch then opens few chunks.
+    """
     action = gather(any_id)
     if action is None:
-        return []
-    loaded = [run.run_id for run in action.all_runs]
-    return list(
-        dict.fromkeys([*loaded, *(one for shape in action.outlines.values() for one in shape.parents)])
-    )
+        return
+    outlined = [run_id for shape in action.outlines.values() for run_id in shape.parents]
+    loaded = sorted(action.all_runs, key=lambda run: (run.start is None, run.start, run.run_id))
+    ids = iter(dict.fromkeys([*outlined, *(run.run_id for run in loaded)]))
+    del action, loaded, outlined
+    while batch := list(islice(ids, _BATCH)):
+        with connection.cursor() as cur:
+            runs = {run.run_id: run for run in reversed(reader.load_runs_by_id(cur, batch))}
+            payloads = reader.load_payloads(cur, batch)
+        for run_id in batch:
+            if run_id in runs:
+                yield RunDetail(runs[run_id], payloads.get(run_id) or RunPayload())
 
 
 def may_see(tree: StitchedTree, project: str) -> bool:

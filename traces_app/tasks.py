@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.core.management import call_command
+from django.db.models import Q
 from procrastinate.contrib.django import app
 
 from routing_app.probes import refused_calls
 from traces_app.diagnose import FLUSH_GRACE
 from traces_app.hops import tell_heads
-from traces_app.models import TraceHead
+from traces_app.models import DIAGNOSE, Bookmark, TraceHead
 from traces_app.selectors import get_tree
 from traces_app.services import bind_feedback, store_findings, store_refused_calls
 from traces_app.stitch import STALL_AFTER
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.models import QuerySet
+
+log = logging.getLogger(__name__)
 QUEUE = "traces"
-#: Each trace falls into two windows, so that a late start of one misses none; storing again adds nothing.
-WINDOW = timedelta(seconds=70)
 SETTLED = FLUSH_GRACE + timedelta(seconds=5)
-MAX_TRACES = 1000
+#: How far back the very first pass looks.
+FIRST_LOOK = timedelta(seconds=70)
+#: Traces between two notes of how far a pass has come, and how long it may take: what is left the next one does.
+PAGE = 200
+PASS_S = 25.0
 
 
 @app.periodic(cron="* * * * * */30")
-@app.task(name="traces.diagnose", queue=QUEUE, queueing_lock="traces.diagnose", pass_context=False)
+@app.task(name=DIAGNOSE, queue=QUEUE, queueing_lock=DIAGNOSE, pass_context=False)
 def diagnose_settled(timestamp: int) -> None:
     diagnose_at(datetime.fromtimestamp(timestamp, UTC))
 
@@ -60,18 +74,42 @@ def prune_traces(timestamp: int) -> None:
 
 def diagnose_at(now: datetime) -> int:
     """Diagnose traces that have been quiet for as long as spans can be on their way; returns new sightings."""
-    settled = TraceHead.objects.filter(updated_at__gt=now - SETTLED - WINDOW, updated_at__lte=now - SETTLED)
-    stalled = TraceHead.objects.filter(
-        updated_at__gt=now - STALL_AFTER - WINDOW, updated_at__lte=now - STALL_AFTER, open_runs__gt=0
-    )
+    ends = time.monotonic() + PASS_S
+    open_ones = TraceHead.objects.filter(open_runs__gt=0)
     seen: set[str] = set()
     new = 0
-    for heads in (settled, stalled):
-        for trace_id in heads.order_by("updated_at").values_list("trace_id", flat=True)[:MAX_TRACES]:
-            if str(trace_id) in seen:
-                continue
-            tree = get_tree(str(trace_id), now=now)
+    for trace_id in chain(
+        _follow(DIAGNOSE, TraceHead.objects.all(), now - SETTLED, ends),
+        _follow("traces.diagnose stalled", open_ones, now - STALL_AFTER, ends),
+    ):
+        if trace_id in seen:
+            continue
+        try:
+            tree = get_tree(trace_id, now=now)
             if tree is not None:
                 seen.update(tree.trace_ids)
                 new += store_findings(tree, now=now)
+        except Exception:  # one that cannot be diagnosed must not keep all later ones from it
+            log.exception("trace %s was not diagnosed", trace_id)
     return new
+
+
+def _follow(job: str, heads: QuerySet[TraceHead], until: datetime, ends: float) -> Iterator[str]:
+    """Traces by their last news, from where the job was left. None is skipped: what time does not suffice for waits."""
+    mark, _ = Bookmark.objects.get_or_create(
+        job=job, defaults={"updated_at": until - FIRST_LOOK, "trace_id": UUID(int=0)}
+    )
+    while True:
+        after = Q(updated_at__gt=mark.updated_at) | Q(trace_id__gt=mark.trace_id)
+        window = heads.filter(after, updated_at__gte=mark.updated_at, updated_at__lte=until)
+        page = window.order_by("updated_at", "trace_id").values_list("updated_at", "trace_id")[:PAGE]
+        found = list(page)
+        yield from (str(trace_id) for _, trace_id in found)
+        if found:
+            mark.updated_at, mark.trace_id = found[-1]
+            mark.save()
+        if len(found) < PAGE:
+            return
+        if time.monotonic() > ends:
+            log.warning("%s is %d s behind", job, (until - mark.updated_at).total_seconds())
+            return

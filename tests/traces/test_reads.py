@@ -19,7 +19,7 @@ from registry_app.services import ensure_api_key
 from routing_app.models import DispatchRecord
 from tests.ingest.conftest import INGEST_KEY
 from tests.traces.scenes import T0, clean, uid
-from traces_app import selectors, services
+from traces_app import actions, listing, selectors, services, tasks
 from traces_app.hops import tell_heads
 from traces_app.models import FindingSighting, StoredFinding
 
@@ -303,6 +303,54 @@ def test_pages_by_keyset_show_every_action_once(api: Client, http: httpx.Client,
         if not cursor:
             break
     assert seen == names[::-1]
+
+
+def test_a_filter_without_an_index_looks_at_so_many_and_says_how_far(
+    api: Client, http: httpx.Client, shift: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = clean()[0][0]
+    for index in range(7):
+        name = f"rare {index}" if index % 4 == 0 else f"action {index}"
+        send(http, [replace(base, run_id=uid(name), trace_id=uid(name), name=name)], [], shift)
+    monkeypatch.setattr(actions, "LOOKED_AT", 2)
+
+    def pages(q: str) -> list[list[str]]:
+        found, cursor = [], ""
+        while True:
+            page = api.get("/api/traces", {"q": q, "cursor": cursor}).json()
+            found.append([row["name"] for row in page["items"]])
+            cursor = page["next_cursor"]
+            assert bool(cursor) == bool(page["read_until"])
+            if not cursor:
+                return found
+
+    assert pages("name:rare") == [["rare 4"], [], ["rare 0"]]
+    assert pages("assistant:nobody") == [[]]
+    assert listing.neighbours([uid("rare 0")], "name:action") == (uid("action 1"), None)
+    assert listing.strip(q="name:rare").cut
+    assert not listing.strip(q="assistant:nobody").cut
+
+
+def test_more_traces_than_a_pass_can_diagnose_are_left_to_the_next(
+    api: Client, http: httpx.Client, shift: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = clean()[0][0]
+    for index in range(5):
+        ids = {
+            "run_id": uid(f"run {index}"),
+            "trace_id": uid(f"trace {index}"),
+            "parent_run_id": uid(f"gone {index}"),
+        }
+        send(http, [replace(base, **ids)], [], shift)
+    monkeypatch.setattr(tasks, "PAGE", 2)
+    monkeypatch.setattr(tasks, "PASS_S", 0.0)
+
+    def seen() -> int:
+        tasks.diagnose_at(datetime.now(UTC) + tasks.SETTLED)
+        return FindingSighting.objects.values("trace_id").distinct().count()
+
+    assert [seen() for _ in range(4)] == [2, 4, 5, 5]
+    assert not api.get("/api/diagnostics/findings").json()["diagnosed_until"].startswith("1970")
 
 
 @pytest.mark.usefixtures("action")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from typing import TYPE_CHECKING
 
 from feedback_app.store import upsert_feedback
+from platform_site.lib import memory
 from traces_app.ingest.admission import Admission, Live
 from traces_app.ingest.feedback import FeedbackDoor
 from traces_app.ingest.group_commit import GroupCommit, UnavailableError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from traces_app.store.records import Bundle
 
 log = logging.getLogger(__name__)
-_COLLECT_AFTER = 50_000
 
 
 class Ingest:
@@ -56,9 +55,6 @@ class Ingest:
             await self.live.start()
         await self.reference.start()
         await self.commits.start()
-        # What was imported stays; what a request makes is freed when it is answered, without a collection.
-        gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
     async def stop(self) -> None:
         """Commit what was accepted, then let go of everything."""
@@ -103,6 +99,7 @@ class Ingest:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self.start()
+                memory.settle()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self.stop()

@@ -59,7 +59,7 @@ def load_runs(cur: Cursor, trace_ids: Iterable[str]) -> list[RunRow]:
 def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
     """Return the runs with these ids that are stored, by start and run id."""
     parts = _parts(cur, PARTS_OF_RUNS, run_ids)
-    _fill(cur, parts, FACTS_OF_CHUNKS, "facts", [p.chunk_id for p in parts])
+    _fill(cur, parts, FACTS_OF_CHUNKS, "facts", list({p.chunk_id for p in parts}))
     return _sorted(parts)
 
 
@@ -90,8 +90,9 @@ def load_payload(cur: Cursor, run_id: str) -> RunPayload | None:
 def load_payloads(cur: Cursor, run_ids: Iterable[str]) -> dict[str, RunPayload]:
     """Return the heavy values of the runs that are stored, by run id."""
     parts = _parts(cur, PARTS_OF_RUNS, run_ids)
-    _fill(cur, parts, PAYLOADS, "payload", [p.chunk_id for p in parts])
-    _fill(cur, parts, FACTS, "facts")
+    chunk_ids = list({p.chunk_id for p in parts})
+    _fill(cur, parts, PAYLOADS, "payload", chunk_ids)
+    _fill(cur, parts, FACTS_OF_CHUNKS, "facts", chunk_ids)
     return {uuid_text(run.run_id): _payload(run) for run in _merged(parts)}
 
 
