@@ -62,7 +62,7 @@ drill: install ## blast radius: kill, hang, fail and block one flooded pool, mea
 	@exec $(BIN)/python manage.py drill $(DRILL_ARGS)
 
 faults: install-dev ## kill real processes and count what was lost; plant faults and find them (FAULTS_KILLS=N, FAULT_TRACES=N for a slice)
-	@FAULTS_KILLS=$${FAULTS_KILLS:-200} FAULT_TRACES=$${FAULT_TRACES:-100} CLEAN_TRACES=$${CLEAN_TRACES:-500} exec $(BIN)/python -m pytest tests/faults tests/faults_traces $(PYTEST_ARGS)
+	@FAULTS_KILLS=$${FAULTS_KILLS:-200} FAULT_TRACES=$${FAULT_TRACES:-100} CLEAN_TRACES=$${CLEAN_TRACES:-500} CLEAN_AT_DOOR=$${CLEAN_AT_DOOR:-10000} exec $(BIN)/python -m pytest tests/faults tests/faults_traces $(PYTEST_ARGS)
 
 db-stop: install ## stop the embedded PostgreSQL of this checkout
 	@exec $(BIN)/python -m platform_site.pg stop

@@ -79,7 +79,8 @@ def edge(cursor: CursorWrapper, bounds: Clause, *, oldest: bool = False) -> tupl
     order = f"ORDER BY h.seen_at {direction}, h.trace_id {direction}"
     query = f"SELECT h.seen_at, h.trace_id FROM traces_app_tracehead h WHERE TRUE{bounds[0]} {order} OFFSET %s LIMIT 1"
     cursor.execute(query, [*bounds[1], LOOKED_AT])
-    return cursor.fetchone()
+    last: tuple[datetime, UUID] | None = cursor.fetchone()
+    return last
 
 
 def up_to(bounds: Clause, last: tuple[datetime, UUID] | None, *, oldest: bool = False) -> Clause:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from traces_app.store import partitions, reader
 from traces_app.store.records import Bundle, RunPart, uuid_text
@@ -51,16 +52,53 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
         assert {row[0] for row in cur.fetchall()} == {uuid_text(kept.trace_id)}, table
 
 
-@pytest.mark.parametrize("status", [1, 2])
-async def test_an_unsampled_trace_sheds_its_values_unless_it_failed(
-    store_url: str, cur: psycopg.Cursor[Any], status: int
+CALL = """
+INSERT INTO routing_app_dispatchrecord SELECT (jsonb_populate_record(NULL::routing_app_dispatchrecord, '{"method": "POST",
+    "path": "/runs/wait", "assistant_id": "a", "pool": "EMAIL", "replica": "", "routing_version": 1, "routing_digest": "",
+    "status": 200, "error_kind": "", "error": "", "graph_failed": false, "thread_id": "", "key_prefix": "", "key_name": "",
+    "caller": "", "w3c_trace_id": "", "w3c_parent_id": "", "w3c_minted": false, "ls_trace_id": "", "ls_parent_run_id": "",
+    "ls_project": "", "dropped_headers": [], "executed_pool": "EMAIL", "executed_graph_digest": "", "request_id": "",
+    "decided_graph_digest": "", "queued_ms": 0, "ttfb_ms": 0, "total_ms": 0, "run_id": ""}'::jsonb || %s
+    || jsonb_build_object('id', gen_random_uuid(), 'received_at', now(), 'ended_at', now()))).*
+"""
+FEEDBACK = """
+INSERT INTO feedback_app_feedback SELECT (jsonb_populate_record(NULL::feedback_app_feedback, '{"key": "k", "comment": "",
+    "source": "api", "source_event_id": "", "rater": "", "source_metadata": {}, "project": "", "assistant_id": "", "pool": "",
+    "model": "", "prompt_version": ""}'::jsonb || jsonb_build_object('id', gen_random_uuid(), 'run_id', %s::text,
+    'trace_id', %s::text, 'created_at', now(), 'modified_at', now()))).*
+"""
+MISROUTED = {"executed_pool": "CORE"}
+
+
+async def test_an_unsampled_trace_sheds_its_values_unless_something_makes_it_worth_keeping(
+    store_url: str, cur: psycopg.Cursor[Any]
 ) -> None:
-    part = make_part(status=status, end=2_000_000)
-    await written(store_url, part)
+    well, called = make_part(end=2_000_000, status=1), make_part(end=2_000_000, status=1)
+    failed = make_part(end=2_000_000, status=2)
+    running = make_part(status=0)
+    misrouted, nested, by_w3c, broken = (make_part(end=2_000_000, status=1) for _ in range(4))
+    campaign = make_part(end=2_000_000, status=1, facts={"metadata": {"campaign": "spring"}})
+    rated = make_part(end=2_000_000, status=1)
+    kept = [failed, running, misrouted, nested, by_w3c, broken, campaign, rated]
+    await written(store_url, well, called, *kept)
+    for call in (
+        {"run_id": uuid_text(called.run_id)},
+        {"run_id": uuid_text(misrouted.run_id), **MISROUTED},
+        {"ls_trace_id": uuid_text(nested.trace_id), **MISROUTED},
+        {"w3c_trace_id": by_w3c.trace_id.hex(), **MISROUTED},
+        {"ls_trace_id": uuid_text(broken.trace_id), "error_kind": "timeout"},
+    ):
+        cur.execute(CALL, (Jsonb(call),))
+    cur.execute(FEEDBACK, (uuid_text(rated.run_id), uuid_text(rated.trace_id)))
+    cur.execute("SELECT traces_app_rollup::text FROM traces_app_rollup ORDER BY 1")
+    counted = cur.fetchall()
     cur.execute("UPDATE traces_app_tracehead SET sampled = false")
-    shed = partitions.shed_unsampled(cur, before=datetime.now(UTC) + timedelta(hours=1))
-    assert shed == (1 if status == 1 else 0)
-    assert len(reader.load_runs(cur, [uuid_text(part.trace_id)])) == 1
+    assert partitions.shed_unsampled(cur, before=datetime.now(UTC) + timedelta(hours=1)) == 2
+    cur.execute("SELECT uuid_send(trace_id) FROM traces_app_chunk")
+    assert {bytes(trace) for (trace,) in cur.fetchall()} == {part.trace_id for part in kept}
+    assert len(reader.load_runs(cur, [uuid_text(part.trace_id) for part in (well, called, *kept)])) == 10
+    cur.execute("SELECT traces_app_rollup::text FROM traces_app_rollup ORDER BY 1")
+    assert cur.fetchall() == counted
 
 
 @pytest.mark.django_db

@@ -36,7 +36,7 @@ KEY = "ask_test_reader_" + "r" * 40
 
 def send(http: httpx.Client, runs: list[RunRow], hops: list[DispatchRow], shift: timedelta) -> None:
     """The rows as an SDK and the dispatcher would have left them, `shift` later."""
-    posts = [_langsmith(run, shift) for run in runs]
+    posts = [langsmith(run, shift) for run in runs]
     assert http.post("/langsmith/runs/batch", json={"post": posts, "patch": []}).status_code == 202
     for hop in hops:
         values = {k: v for k, v in asdict(hop).items() if v is not None}
@@ -47,7 +47,7 @@ def send(http: httpx.Client, runs: list[RunRow], hops: list[DispatchRow], shift:
         DispatchRecord.objects.create(**{**values, "dropped_headers": list(hop.dropped_headers)})
 
 
-def _langsmith(run: RunRow, shift: timedelta) -> dict[str, Any]:
+def langsmith(run: RunRow, shift: timedelta) -> dict[str, Any]:
     metadata = {
         "langgraph.assistant_id": run.assistant_id,
         "agentic.pool": run.pool,

@@ -27,7 +27,8 @@ WITH over AS (
     AND h.retention = 'base' AND NOT EXISTS (SELECT FROM unnest(h.facts) f WHERE f LIKE 'meta.campaign%%')
     AND NOT EXISTS (SELECT FROM feedback_app_feedback f WHERE f.trace_id = h.trace_id OR f.run_id = h.root_run_id)
     AND NOT EXISTS (
-        SELECT FROM routing_app_dispatchrecord d WHERE d.run_id = h.root_run_id::text
+        SELECT FROM routing_app_dispatchrecord d WHERE (d.run_id = h.root_run_id::text
+            OR d.ls_trace_id = h.trace_id::text OR d.w3c_trace_id = replace(h.trace_id::text, '-', ''))
         AND (d.error_kind <> '' OR d.graph_failed OR (d.executed_pool <> '' AND d.executed_pool <> d.pool)))
     RETURNING h.trace_id, h.day)
 DELETE FROM traces_app_chunk c USING over WHERE c.trace_id = over.trace_id AND c.day = over.day
