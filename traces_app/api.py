@@ -22,7 +22,7 @@ from registry_app.auth import Requires
 from traces_app import rollups as rollups_
 from traces_app import selectors, services
 from traces_app.filters import FilterError
-from traces_app.models import DIAGNOSE, Bookmark, StoredFinding
+from traces_app.models import DIAGNOSE, Bookmark, Quarantine, StoredFinding
 from traces_app.pages.window import LIMIT, Fold, window
 from traces_app.tree import Node
 
@@ -164,6 +164,20 @@ def findings(request: HttpRequest, resolved: bool = False, code: str = "", limit
         "items": [_finding(row) for row in rows[:limit]],
         "diagnosed_until": mark.updated_at if mark else None,
     }
+
+
+@diagnostics.get("/quarantine", auth=may_read, response=dict[str, Any])
+def quarantine(request: HttpRequest, limit: Limit = 50) -> Any:
+    """Items that ingest refused while it stored the rest of their requests, newest first, each with its reason.
+
+    Not for keys that are held to a project: what cannot be read names none.
+    """
+    if project_of(request):
+        raise HttpError(403, "the quarantine is of all projects; this key is held to one")
+    rows = Quarantine.objects.order_by("-received_at").values(
+        "received_at", "door", "reason", "item", "excerpt"
+    )
+    return {"items": list(rows[:limit])}
 
 
 @diagnostics.post("/findings/{finding_id}/resolve", auth=may_resolve, response=dict[str, bool])

@@ -71,7 +71,7 @@ def test_no_false_alarm_over_clean_actions_that_came_through_the_door(
 def _own(row: Row, number: int) -> Row:
     """The row with ids of its action."""
     had = {field.name: getattr(row, field.name) for field in fields(row) if field.name in _UUIDS}
-    given = {name: _id(value, number) for name, value in had.items() if value}
+    given: dict[str, Any] = {name: _id(value, number) for name, value in had.items() if value}
     if row.w3c_trace_id:
         given["w3c_trace_id"] = _id(row.w3c_trace_id, number).replace("-", "")
     return replace(row, **given)

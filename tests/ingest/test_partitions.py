@@ -39,6 +39,11 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
         "UPDATE traces_app_tracehead SET retention = 'extended' WHERE trace_id = %s",
         (uuid_text(kept.trace_id),),
     )
+    cur.execute(
+        "INSERT INTO traces_app_quarantine (digest, received_at, door, reason, item, excerpt)"
+        " VALUES ('old', now() - interval '1 day', 'otlp', '', '', ''), ('new', now() + interval '1 day', 'otlp', '', '', '')"
+    )
+    cur.execute(SIGHTINGS, {"traces": [uuid_text(kept.trace_id), uuid_text(gone.trace_id)]})
     today = datetime.now(UTC).date()
     touched = partitions.prune(cur, base_before=today + timedelta(days=1), extended_before=today)
     assert today in touched
@@ -50,8 +55,19 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
     for table in ("traces_app_tracehead", "traces_app_chunk", "traces_app_runpart"):
         cur.execute(f"SELECT trace_id::text FROM {table}")
         assert {row[0] for row in cur.fetchall()} == {uuid_text(kept.trace_id)}, table
+    cur.execute("SELECT digest FROM traces_app_quarantine")
+    assert [bytes(digest) for (digest,) in cur.fetchall()] == [b"new"]
+    cur.execute("SELECT trace_id::text FROM traces_app_findingsighting")
+    assert cur.fetchall() == [(uuid_text(kept.trace_id),)]
 
 
+SIGHTINGS = """
+WITH found AS (
+    INSERT INTO traces_app_storedfinding (code, hop, assistant_id, severity, title, effect, remedy, howto, first_seen,
+        last_seen, count, resolved_by) VALUES ('c', 'h', '', 'error', '', '', '', '', now(), now(), 2, '') RETURNING id)
+INSERT INTO traces_app_findingsighting (finding_id, node_id, trace_id, seen_at, evidence)
+SELECT found.id, t, t::uuid, now(), '{}' FROM found, unnest(%(traces)s::text[]) t
+"""
 CALL = """
 INSERT INTO routing_app_dispatchrecord SELECT (jsonb_populate_record(NULL::routing_app_dispatchrecord, '{"method": "POST",
     "path": "/runs/wait", "assistant_id": "a", "pool": "EMAIL", "replica": "", "routing_version": 1, "routing_digest": "",

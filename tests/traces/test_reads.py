@@ -271,6 +271,14 @@ def test_run_export_and_command(api: Client, capsys: pytest.CaptureFixture[str])
         call_command("show_trace", uid("nothing"))
 
 
+def test_what_was_refused_is_told_with_its_reason(api: Client, http: httpx.Client, shift: timedelta) -> None:
+    bad = {**langsmith(clean()[0][0], shift), "run_type": "no such type"}
+    assert http.post("/langsmith/runs/batch", json={"post": [bad], "patch": []}).status_code == 202
+    (item,) = api.get("/api/diagnostics/quarantine").json()["items"]
+    assert (item["door"], item["item"]) == ("batch", "")
+    assert "run_type" in item["reason"]
+
+
 @pytest.mark.usefixtures("action")
 def test_rollups_by_marks_of_runs(api: Client) -> None:
     def groups(**asked: Any) -> list[tuple[Any, ...]]:
@@ -336,7 +344,7 @@ def test_more_traces_than_a_pass_can_diagnose_are_left_to_the_next(
 ) -> None:
     base = clean()[0][0]
     for index in range(5):
-        ids = {
+        ids: dict[str, Any] = {
             "run_id": uid(f"run {index}"),
             "trace_id": uid(f"trace {index}"),
             "parent_run_id": uid(f"gone {index}"),

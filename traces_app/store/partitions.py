@@ -20,6 +20,11 @@ _EXTEND = """
 UPDATE traces_app_tracehead h SET retention = 'extended' WHERE h.day < %(before)s AND h.retention = 'base'
 AND EXISTS (SELECT FROM feedback_app_feedback f WHERE f.trace_id = h.trace_id OR f.run_id = h.root_run_id)
 """
+#: Where a finding was seen, of traces that are gone; that and how often it was seen stays with the finding.
+_FORGET = """
+DELETE FROM traces_app_findingsighting s WHERE s.seen_at < %(before)s
+AND NOT EXISTS (SELECT FROM traces_app_tracehead h WHERE h.trace_id = s.trace_id)
+"""
 _SHED = """
 WITH over AS (
     UPDATE traces_app_tracehead h SET shed_at = now()
@@ -55,6 +60,7 @@ def prune(cur: Any, *, base_before: date, extended_before: date) -> list[date]:
     cur.execute(_EXTEND, {"before": base_before})
     cur.execute("DELETE FROM traces_app_spancopy WHERE seen_at < %s", (base_before,))
     cur.execute("DELETE FROM traces_app_link WHERE expires_at < %s", (base_before,))
+    cur.execute("DELETE FROM traces_app_quarantine WHERE received_at < %s", (base_before,))
     touched = []
     for day in days(cur):
         if day < extended_before:
@@ -64,6 +70,7 @@ def prune(cur: Any, *, base_before: date, extended_before: date) -> list[date]:
         else:
             continue
         touched.append(day)
+    cur.execute(_FORGET, {"before": base_before})
     return touched
 
 
