@@ -160,9 +160,7 @@ def mlflow() -> Iterator[dict[str, Callable[[], object]]]:
         ids = load(folder, send, lambda: stored[0])
 
         def opened(trace: str) -> Callable[[], object]:
-            return lambda: peer.ask(
-                "GET", f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id=tr-{trace}&path=x"
-            )
+            return lambda: peer.ask("GET", f"/ajax-api/3.0/mlflow/get-trace-artifact?request_id=tr-{trace}")
 
         yield {
             "mlflow list at 17k": lambda: peer.ask("POST", "/api/3.0/mlflow/traces/search", _MLFLOW_LIST),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", RunRow, DispatchRow)
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.processes
 COUNT = int(os.environ.get("CLEAN_AT_DOOR", "200"))
 TOGETHER = 20
 _UUIDS = (
