@@ -50,8 +50,14 @@ class Peer:
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> bytes:
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         kind = "application/x-protobuf" if isinstance(body, bytes) else "application/json"
-        self.connection.request(method, path, raw, {"content-type": kind, **(headers or {})})
-        answer = self.connection.getresponse()
+        given = {"content-type": kind, **(headers or {})}
+        try:
+            self.connection.request(method, path, raw, given)
+            answer = self.connection.getresponse()
+        except ConnectionError:  # it rested while another was asked, and the server closed it
+            self.connection.close()
+            self.connection.request(method, path, raw, given)
+            answer = self.connection.getresponse()
         found = answer.read()
         if answer.status >= 300:
             raise SystemExit(f"{path}: {answer.status} {found[:500]!r}")
