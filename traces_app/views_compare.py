@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
@@ -40,25 +40,32 @@ def compare(request: HttpRequest, any_id: str) -> HttpResponse:
     other_id = asked or good_sibling(this)
     other = _tree(other_id) if other_id else None
     error = f"No action has the id {asked}." if asked and other is None else ""
-    context = {"any_id": any_id, "asked": asked, "error": error, "this": this, "title": _title(this)}
+    context = {"any_id": any_id, "asked": asked, "error": error, "title": _title(this)}
     if other is not None:
-        found = compared(this, other)
-        context |= {
-            "other": other,
+        context |= sides(this, other, f"/traces/{any_id}/", f"/traces/{other_id}/") | {
             "other_id": other_id,
-            "found": found,
-            "facts": facts(this, other),
-            "rows": [
-                (
-                    pair,
-                    step_href(pair.this, f"/traces/{any_id}/") if pair.this else "",
-                    step_href(pair.other, f"/traces/{other_id}/") if pair.other else "",
-                )
-                for pair in found.pairs
-            ],
             "swap_href": f"/traces/{other_id}/compare?{urlencode({'with': any_id})}",
         }
     return render(request, "traces/compare.html", context, status=422 if error else 200)
+
+
+def sides(this: StitchedTree, other: StitchedTree, this_base: str, other_base: str) -> dict[str, Any]:
+    """What both sides' steps and facts are drawn from; the bases are the addresses their steps lie under."""
+    found = compared(this, other)
+    return {
+        "this": this,
+        "other": other,
+        "found": found,
+        "facts": facts(this, other),
+        "rows": [
+            (
+                pair,
+                step_href(pair.this, this_base) if pair.this else "",
+                step_href(pair.other, other_base) if pair.other else "",
+            )
+            for pair in found.pairs
+        ],
+    }
 
 
 def _tree(any_id: str) -> StitchedTree | None:

@@ -100,10 +100,25 @@ def strip_page(request: HttpRequest) -> HttpResponse:
     except FilterError as failure:
         context: dict[str, Any] = {"error": str(failure), "q": query}
         return render_page(request, "traces/strips.html", context, partial="drawn", status=422)
+    context = drawn(found, query)
+    if request.GET.get("cost"):
+        context |= {
+            "cost": strips.volume(
+                [(float(one.cost), 0) for one in found.columns],
+                [escape(href) for _, href in context["rows"][::-1]],
+                f"Cost over 24 hours: {shown_cost(found.cost)}",
+            ),
+            "scores": _scores(query),
+        }
+    return render_page(request, "traces/strips.html", context, partial="drawn")
+
+
+def drawn(found: listing.Strip, query: str) -> dict[str, Any]:
+    """The strips' drawings and figures; each column leads to its rows under the filter."""
     middle, slow, slowest = (shown_duration(seconds) for seconds in found.quantiles)
     hrefs = [list_href(suggest.within(query, one.start, found.width)) for one in found.columns]
     links = [escape(href) for href in hrefs]
-    context = {
+    return {
         "q": query,
         "strip": found,
         "rows": [*zip(found.columns, hrefs, strict=True)][::-1],
@@ -119,20 +134,11 @@ def strip_page(request: HttpRequest) -> HttpResponse:
             links,
             f"Durations over 24 hours: half within {middle}, 99 % within {slowest}",
         ),
-        "cost": strips.volume(
-            [(float(one.cost), 0) for one in found.columns],
-            links,
-            f"Cost over 24 hours: {shown_cost(found.cost)}",
-        )
-        if request.GET.get("cost")
-        else None,
-        "scores": _scores(query) if request.GET.get("cost") else (),
         "ticks": (*(column.start for column in found.columns[::18]), found.until),
         "latency_heads": latency_heads(),
         "list_href": list_href(query),
         "table_href": "/traces/strips?" + urlencode({"q": query}),
     }
-    return render_page(request, "traces/strips.html", context, partial="drawn")
 
 
 def _scores(query: str) -> list[ScoreRow]:

@@ -1,13 +1,19 @@
-"""The examples of `/_patterns`: one of each state, so that all of them can be looked at and checked."""
+"""The examples of `/_patterns`: every component in every state, so that all of them can be looked at and checked.
+
+Nothing is drawn twice: each example is a template that a page uses, given example rows. Nothing here asks the database,
+and no form carries the token that would let it act.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
 
+from platform_site.patterns import planes, trace
+from platform_site.patterns.example import MOMENT
 from platform_site.templatetags import ui
+from routing_app.models import DrillReport
 
 TONES = ("", "ok", "bad", "warn", "run", "accent")
 
@@ -30,8 +36,13 @@ def sheet() -> dict[str, Any]:
         "kinds": tuple(ui.KINDS),
         "tones": TONES,
         "form": form,
-        "moment": datetime(2026, 11, 19, 10, 41, 7, 250_000, tzinfo=UTC),
+        "moment": MOMENT,
         "durations": (0.0004, 0.014, 0.36, 9.42, 30.0, 200.0, 334_800.0),
         "costs": (0, 0.000012, 0.0226, 412.5),
         "run_id": "019aa2f4-8c31-7e02-b7aa-0242ac120002",
+        "campaign_states": ("active", "paused", "draft"),
+        "enrollment_states": ("active", "paused", "replied", "finished", "parked", "failed", "stopped"),
+        "touch_states": ("composed", "sending", "sent", "unknown", "failed"),
+        "drills": [DrillReport(state=state) for state, _ in DrillReport.STATES],
+        "groups": (*trace.groups(), *planes.groups()),
     }
