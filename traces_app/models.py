@@ -66,6 +66,8 @@ class TraceHead(models.Model):
             models.Index(
                 fields=["-seen_at", "-trace_id"], name="tracehead_failed", condition=models.Q(status=2)
             ),
+            # Few: home counts those that stopped reporting, among all of a week.
+            models.Index(fields=["seen_at"], name="tracehead_open", condition=models.Q(open_runs__gt=0)),
             GinIndex(fields=["facts"], name="tracehead_facts"),
             # Rows are updated in place soon after they are made, so blocks go by time; an index by row would
             # have to change with every commit.

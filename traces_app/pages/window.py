@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from traces_app.tree import Node
 
-LIMIT = 500
+LIMIT = 200
 #: Of a large tree, the ways down to this many faults stand open from the start.
 FAULTS_SHOWN = 20
 
