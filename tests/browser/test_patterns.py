@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_pattern_sheet_is_accessible_and_fits(
     open_page: Callable[..., Page],
     check: Callable[[Page], None],

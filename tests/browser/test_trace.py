@@ -33,8 +33,7 @@ def stored(database_url: str) -> str:
     return database_url
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_pages_are_accessible_and_fit(
     stored: str,
     open_page: Callable[..., Page],
