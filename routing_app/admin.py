@@ -116,7 +116,7 @@ class DispatchRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description="took", ordering="total_ms")
     def took(self, record: DispatchRecord) -> str:
-        return f"{record.total_ms:,.1f} ms" if record.total_ms is not None else ""
+        return f"{record.total_ms:,.1f}\u00a0ms" if record.total_ms is not None else ""
 
     @admin.display(description="request id", ordering="request_id")
     def short_request_id(self, record: DispatchRecord) -> str:
