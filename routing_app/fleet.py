@@ -11,15 +11,12 @@ from django.utils import timezone
 from registry_app.models import PoolReport
 from routing_app.models import BreakerHold, DrillReport, Pool
 from routing_app.probes import dispatcher_state
-from routing_app.selectors import serving
 from routing_app.services.drills import UNFINISHED
 from routing_app.services.publish import live_revision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-
-    from routing_app.propagation import Serving
 
 DRILLS_SHOWN = 10
 
@@ -92,7 +89,6 @@ class Fleet:
     records_waiting: int | None
     records_spooled: int | None
     pools: tuple[PoolState, ...]
-    serving: tuple[Serving, ...]
     drill: DrillReport | None
     drills: tuple[DrillReport, ...]
 
@@ -111,7 +107,7 @@ class Fleet:
 
 
 def fleet() -> Fleet:
-    """Six queries and one call to the dispatcher."""
+    """Five queries and one call to the dispatcher."""
     told = dispatcher_state(settings.ENV.base_url)
     facts: dict[str, Any] = {} if isinstance(told, str) else told
     live = live_revision()
@@ -136,7 +132,6 @@ def fleet() -> Fleet:
             _pool(slug, routes.get(slug), _object(_object(facts, "pools"), slug), reports, holds, entries)
             for slug in slugs
         ),
-        serving=serving(),
         drill=drills[0] if drills else None,
         drills=drills,
     )

@@ -11,6 +11,7 @@ from ninja import Field, Path, Router, Schema, Status
 from registry_app.auth import Requires
 from routing_app.fleet import fleet
 from routing_app.models import DrillReport
+from routing_app.selectors import serving
 from routing_app.services import breakers
 from routing_app.services.drills import DrillUnderWay, ask_for_drill
 
@@ -66,7 +67,7 @@ def get_fleet(request: HttpRequest) -> dict[str, Any]:
             "records": {"waiting": found.records_waiting, "spooled": found.records_spooled},
         },
         "published_version": found.published,
-        "serving": [asdict(one) for one in found.serving],
+        "serving": [asdict(one) for one in serving()],
         "pools": [{**asdict(pool), "state": pool.state} for pool in found.pools],
         "drill": _drill(found.drill) if found.drill else None,
     }

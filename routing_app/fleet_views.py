@@ -17,6 +17,7 @@ from platform_site.lib.htmx import render_page
 from registry_app.audit import Actor
 from routing_app.fleet import fleet
 from routing_app.models import BreakerHold, DrillReport
+from routing_app.selectors import serving
 from routing_app.services import breakers
 from routing_app.services.drills import DrillUnderWay, ask_for_drill
 
@@ -46,7 +47,7 @@ class HoldForm(forms.Form):
 @view_required
 @require_safe
 def fleet_view(request: HttpRequest) -> HttpResponse:
-    return render_page(request, "fleet/fleet.html", {"fleet": fleet()}, partial="now")
+    return render_page(request, "fleet/fleet.html", {"fleet": fleet(), "serving": serving()}, partial="now")
 
 
 @login_required

@@ -43,9 +43,7 @@ class PatientConnection(Connection):
         try:
             return await super().wait(gen, interval, timeout or self.ANSWER_S)
         except psycopg.OperationalError as error:
-            if (
-                error.sqlstate is None
-            ):  # not said by the server: what it still does with the statement is unknown
+            if error.sqlstate is None:  # not the server's word: what it still does is unknown
                 self.pgconn.finish()
             raise
 
