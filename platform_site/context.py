@@ -40,7 +40,7 @@ def nav_items(path: str) -> tuple[NavItem, ...]:
 def live_routing() -> Any:
     """The newest published revision (`version`, `digest`); None before the first, or without a database."""
     try:
-        return import_module("routing_app.selectors").live_revision()
+        return import_module("routing_app.selectors").live_summary()
     except (ImportError, AttributeError, DatabaseError):
         return None
 

@@ -1,9 +1,9 @@
-"""What home says: is anything wrong now, where, since when. Reads over the last four hours of calls."""
+"""What home says: is anything wrong now, where, since when. Reads over the last four hours of calls, by their roll-up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
@@ -11,31 +11,44 @@ from django.utils import timezone
 
 from registry_app.models import PoolReport
 from routing_app.models import DispatchRecord, Pool
+from traces_app.store import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 WINDOW = timedelta(hours=4)
 RECENT = timedelta(minutes=15)
-BUCKETS = 48
+#: The grain of the roll-up, and the width of a bar.
+SLOT = timedelta(minutes=5)
+BARS = WINDOW // SLOT
 FAILING_SHARE = 0.05
 FAILING_CALLS = 3
 FAILURES_SHOWN = 8
 
 _FAILED = "(error_kind <> '' OR graph_failed OR status >= 500)"
-_TOTALS = f"""
-SELECT pool, count(*), count(*) FILTER (WHERE {_FAILED}),
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY total_ms),
-       count(*) FILTER (WHERE received_at >= %(recent)s),
-       count(*) FILTER (WHERE received_at >= %(recent)s AND {_FAILED}),
-       min(received_at) FILTER (WHERE received_at >= %(recent)s AND {_FAILED})
-FROM routing_app_dispatchrecord WHERE received_at >= %(since)s GROUP BY pool
-"""  # noqa: S608
-_BUCKETS = f"""
-SELECT pool, floor(extract(epoch FROM received_at - %(since)s) / %(width)s)::int, count(*),
-       count(*) FILTER (WHERE {_FAILED})
-FROM routing_app_dispatchrecord WHERE received_at >= %(since)s AND pool <> '' GROUP BY 1, 2
-"""  # noqa: S608
+#: Sums of each bar (bucket is null) and of each step of the latency sketch (slot is null).
+_SUMS = """
+SELECT pool, slot, bucket, sum(calls)::bigint, sum(failed)::bigint, min(first_failed_at)
+FROM routing_app_callrollup WHERE slot >= %s GROUP BY GROUPING SETS ((pool, slot), (pool, bucket))
+"""
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one pool: (calls, failed, first failure) of each slot that had any, and how long they took."""
+
+    slots: dict[datetime, tuple[int, int, datetime | None]] = field(default_factory=dict)
+    latency: list[int] = field(default_factory=lambda: [0] * sketch.BUCKETS)
+
+    def since(self, start: datetime) -> tuple[int, int, datetime | None]:
+        """Calls, failures and the first failure of the slots from `start` on."""
+        within = [sums for slot, sums in self.slots.items() if slot >= start]
+        firsts = [first for _, _, first in within if first is not None]
+        return (
+            sum(calls for calls, _, _ in within),
+            sum(bad for _, bad, _ in within),
+            min(firsts, default=None),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,46 +120,54 @@ class Home:
 
 
 def home() -> Home:
-    """Five queries: pools, their reports, totals, buckets, latest failures."""
+    """Four queries: the calls' roll-up, pools, their reports, latest failures."""
     now = timezone.now()
-    since = now - WINDOW
-    parameters: dict[str, datetime | float] = {
-        "since": since,
-        "recent": now - RECENT,
-        "width": WINDOW.total_seconds() / BUCKETS,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_TOTALS, parameters)
-        totals = {row[0]: row[1:] for row in cursor.fetchall()}
-        cursor.execute(_BUCKETS, parameters)
-        buckets: dict[str, list[tuple[int, int, int]]] = {}
-        for pool, at, calls, bad in cursor.fetchall():
-            buckets.setdefault(pool, []).append((at, calls, bad))
+    first = first_slot(now)
+    calls = _calls(first)
     reports: dict[str, list[PoolReport]] = {}
     for report in PoolReport.objects.all():
         reports.setdefault(report.pool, []).append(report)
-    tallest = max((calls for rows in buckets.values() for _, calls, _ in rows), default=1)
+    tallest = max((sums[0] for of in calls.values() for sums in of.slots.values()), default=1)
     tiles = tuple(
-        _tile(
-            pool, totals.get(pool.slug), reports.get(pool.slug, []), bars(buckets.get(pool.slug, []), tallest)
-        )
+        _tile(pool, calls.get(pool.slug, Calls()), reports.get(pool.slug, []), tallest, now)
         for pool in Pool.objects.filter(enabled=True)
     )
-    failed = DispatchRecord.objects.filter(received_at__gte=since).extra(where=[_FAILED])  # noqa: S610
-    refused = totals.get("", (0, 0))[1]
+    failed = DispatchRecord.objects.filter(received_at__gte=first).extra(where=[_FAILED])  # noqa: S610
+    _, refused, _ = calls.get("", Calls()).since(first)
     return Home(tiles, tuple(map(_failure, failed[:FAILURES_SHOWN])), refused, now)
 
 
-def _tile(
-    pool: Pool,
-    totals: tuple[int, int, float, int, int, datetime | None] | None,
-    reports: list[PoolReport],
-    drawn: tuple[Bar, ...],
-) -> Tile:
-    calls, errors, p95, recent, recent_errors, since = totals or (0, 0, None, 0, 0, None)
+def slot_of(moment: datetime) -> datetime:
+    """The start of the roll-up's slot that holds the moment."""
+    return moment - (moment - datetime.min.replace(tzinfo=UTC)) % SLOT
+
+
+def first_slot(now: datetime) -> datetime:
+    """The start of the window: the slot that runs is its last."""
+    return slot_of(now) - WINDOW + SLOT
+
+
+def _calls(first: datetime) -> dict[str, Calls]:
+    found: dict[str, Calls] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SUMS, [first])
+        for pool, slot, bucket, calls, failed, first_failed in cursor.fetchall():
+            of = found.setdefault(pool, Calls())
+            if slot is None:
+                of.latency[bucket] = calls
+            else:
+                of.slots[slot] = (calls, failed, first_failed)
+    return found
+
+
+def _tile(pool: Pool, of: Calls, reports: list[PoolReport], tallest: int, now: datetime) -> Tile:
+    first = first_slot(now)
+    calls, errors, _ = of.since(first)
+    recent_calls, recent_errors, since = of.since(slot_of(now - RECENT))
+    p95 = sketch.quantile(of.latency, 0.95)
     well = sum(report.ok for report in reports) if reports else None
     silent = well == 0
-    struck = recent_errors >= FAILING_CALLS and recent_errors / recent >= FAILING_SHARE
+    struck = recent_errors >= FAILING_CALLS and recent_errors / recent_calls >= FAILING_SHARE
     state = "failing" if silent or struck else "healthy" if calls or well else "idle"
     return Tile(
         slug=pool.slug,
@@ -156,12 +177,12 @@ def _tile(
         error_share=errors / calls if calls else None,
         p95=p95 / 1000 if p95 is not None else None,
         since=since,
-        recent_calls=recent,
+        recent_calls=recent_calls,
         recent_errors=recent_errors,
         replicas=len(pool.base_urls),
         replicas_well=well,
         reported_at=max((report.reported_at for report in reports), default=None),
-        bars=drawn,
+        bars=bars((((slot - first) // SLOT, *sums[:2]) for slot, sums in of.slots.items()), tallest),
     )
 
 
@@ -179,11 +200,11 @@ def _failure(call: DispatchRecord) -> Failure:
 
 
 def bars(rows: Iterable[tuple[int, int, int]], tallest: int) -> tuple[Bar, ...]:
-    """(bucket, calls, failed) as bars from the bottom; a call is never too small to be seen."""
+    """(place, calls, failed) as bars from the bottom; a call is never too small to be seen."""
     drawn = []
     for at, calls, bad in rows:
         height = max(calls / tallest * 100, 4.0)
         bad_height = max(bad / tallest * 100, 6.0) if bad else 0.0
-        x = round(min(max(at, 0), BUCKETS - 1) / BUCKETS * 100, 2)
+        x = round(min(max(at, 0), BARS - 1) / BARS * 100, 2)
         drawn.append(Bar(x, round(100 - height, 2), round(height, 2), round(100 - bad_height, 2), bad_height))
     return tuple(drawn)

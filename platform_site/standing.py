@@ -23,12 +23,13 @@ STITCHED_OF = 1_000
 SETTLED = timedelta(seconds=30)
 STITCH_GOAL = 0.995
 FINDINGS_SHOWN = 4
-STALLED_DAYS = 7
+#: An action that began before these days is not looked for.
+LOOKED_BACK_DAYS = 7
 LEDGER_KEY, LEDGER_S = "home.ledger", 30
 
 _STITCHED = """
 SELECT count(*), count(*) FILTER (WHERE EXISTS (
-    SELECT 1 FROM traces_app_runpart p WHERE p.run_id = d.run_id::uuid
+    SELECT 1 FROM traces_app_runpart p WHERE p.run_id = d.run_id::uuid AND p.day BETWEEN %s AND %s
 )) FROM (
     SELECT run_id FROM routing_app_dispatchrecord
     WHERE received_at >= %s AND ended_at < %s AND run_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
@@ -80,10 +81,11 @@ def standing(since: datetime) -> Standing:
     now = timezone.now()
     open_ones = StoredFinding.objects.filter(resolved_at=None).exclude(severity="info")
     with connection.cursor() as cursor:
-        cursor.execute(_STITCHED, [since, now - SETTLED, STITCHED_OF])
+        days = (now - timedelta(days=LOOKED_BACK_DAYS), now + timedelta(days=1))
+        cursor.execute(_STITCHED, [*(day.date() for day in days), since, now - SETTLED, STITCHED_OF])
         stitched = Stitched(*cursor.fetchone())
     stalled = TraceHead.objects.filter(
-        open_runs__gt=0, updated_at__lt=now - STALL_AFTER, seen_at__gte=now - timedelta(days=STALLED_DAYS)
+        open_runs__gt=0, updated_at__lt=now - STALL_AFTER, seen_at__gte=now - timedelta(days=LOOKED_BACK_DAYS)
     )
     return Standing(
         findings=tuple(open_ones.order_by("-last_seen", "-id")[:FINDINGS_SHOWN]),

@@ -155,7 +155,7 @@ def get_draft(request: HttpRequest) -> dict[str, Any]:
     return {
         "base_version": draft.base_version(),
         "live_version": live.version if live else 0,
-        "changes": [{**asdict(change), "kind": change.kind} for change in publish.pending_changes()],
+        "changes": [{**asdict(change), "kind": change.kind} for change in publish.pending_changes(live)],
         "conflicts": [asdict(change) for change in publish.draft_conflicts()],
         "checks": [asdict(check) for check in draft.check_draft()],
         "moves": [

@@ -195,6 +195,24 @@ class DispatchRecord(models.Model):
         return f"{self.method} {self.path} → {self.pool or '-'} {self.status}"
 
 
+class CallRollup(models.Model):
+    """Calls to one pool in five minutes, by how long they took; a trigger counts each record once as it is stored.
+
+    `bucket` is one of the latency sketch of `traces_app.store.sketch`. Calls refused before a pool stand under "".
+    """
+
+    pk = models.CompositePrimaryKey("slot", "pool", "bucket")
+    slot = models.DateTimeField()
+    pool = models.TextField()
+    bucket = models.SmallIntegerField()
+    calls = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    first_failed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.slot:%Y-%m-%d %H:%M} {self.pool or '-'} {self.bucket}"
+
+
 class ThreadBinding(models.Model):
     """One thread: its labels, and the pool that holds its state. Written by the dispatcher alone.
 

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -90,6 +91,12 @@ def _refused(pool: str, url: str, said: Any) -> Iterator[RefusedCall]:
         return
 
 
+@cache
+def _client() -> httpx.Client:
+    """One for all questions, for making one reads every certificate; each question proves a connection anew."""
+    return httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 def _targets(pools: Iterable[Pool]) -> list[tuple[str, str, str]]:
     """Slug, address and secret of every replica."""
     return [
@@ -103,9 +110,7 @@ def _get(url: str, secret: str, path: str) -> Any:
     """The JSON that a replica answers, or in words why there is none."""
     headers = {"authorization": f"Bearer {secret}", "x-api-key": secret} if secret else {}
     try:
-        response = httpx.get(
-            url + path, headers=headers, timeout=TIMEOUT_S, follow_redirects=False, trust_env=False
-        )
+        response = _client().get(url + path, headers=headers, timeout=TIMEOUT_S)
         if response.status_code != 200:
             return f"answered {response.status_code}"
         if len(response.content) > MAX_ANSWER:
@@ -122,7 +127,7 @@ def _get(url: str, secret: str, path: str) -> Any:
 def dispatcher_state(url: str) -> dict[str, Any] | str:
     """What the dispatcher at `url` says of itself at `/ok`, or why it is not known; never raises."""
     try:
-        response = httpx.get(f"{url}/ok", timeout=DISPATCHER_S, follow_redirects=False, trust_env=False)
+        response = _client().get(f"{url}/ok", timeout=DISPATCHER_S)
         facts = response.json()
     except httpx.TimeoutException:
         return f"The dispatcher gave no answer in {DISPATCHER_S:.0f} s."

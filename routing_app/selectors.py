@@ -19,7 +19,7 @@ from routing_app.models import DispatchRecord, RoutingRevision
 from routing_app.propagation import SERVED, Serving, read_name
 from routing_app.services.document import worker_routes
 from routing_app.services.draft import pool_facts
-from routing_app.services.publish import live_revision, pending_changes
+from routing_app.services.publish import live_revision, live_summary, pending_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,7 @@ __all__ = [
     "current_drift",
     "drift_by_subject",
     "live_revision",
+    "live_summary",
     "preview_calls",
     "revision",
     "routing_history",
@@ -134,7 +135,7 @@ def current_drift() -> list[Drift]:
             ],
             pools=_pool_states(),
             live=live.document if live else None,
-            unpublished=len(pending_changes()),
+            unpublished=len(pending_changes(live)),
         )
     )
 

@@ -142,14 +142,18 @@ def live_revision() -> RoutingRevision | None:
     return RoutingRevision.objects.order_by("-version").first()
 
 
+def live_summary() -> RoutingRevision | None:
+    """The live revision without its document, which is most of what reading it costs."""
+    return RoutingRevision.objects.defer("document").order_by("-version").first()
+
+
 def live_version() -> int:
     """0 before the first publication."""
     return RoutingRevision.objects.order_by("-version").values_list("version", flat=True).first() or 0
 
 
-def pending_changes() -> list[Change]:
-    """What publishing the draft now would change."""
-    live = live_revision()
+def pending_changes(live: RoutingRevision | None) -> list[Change]:
+    """What publishing the draft now would change of the live revision."""
     return diff(live.document if live else None, draft_content())
 
 

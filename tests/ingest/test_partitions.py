@@ -44,6 +44,15 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
         " VALUES ('old', now() - interval '1 day', 'otlp', '', '', ''), ('new', now() + interval '1 day', 'otlp', '', '', '')"
     )
     cur.execute(SIGHTINGS, {"traces": [uuid_text(kept.trace_id), uuid_text(gone.trace_id)]})
+    forms = (
+        {"run_id": uuid_text(kept.run_id)},
+        {"ls_trace_id": uuid_text(kept.trace_id)},
+        {"w3c_trace_id": kept.trace_id.hex()},
+        {"run_id": uuid_text(gone.run_id)},
+        {},
+    )
+    for at, form in enumerate(forms):
+        cur.execute(CALL, (Jsonb({"request_id": str(at), **form}),))
     today = datetime.now(UTC).date()
     touched = partitions.prune(cur, base_before=today + timedelta(days=1), extended_before=today)
     assert today in touched
@@ -59,6 +68,8 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
     assert [bytes(digest) for (digest,) in cur.fetchall()] == [b"new"]
     cur.execute("SELECT trace_id::text FROM traces_app_findingsighting")
     assert cur.fetchall() == [(uuid_text(kept.trace_id),)]
+    cur.execute("SELECT request_id FROM routing_app_dispatchrecord ORDER BY 1")
+    assert [request for (request,) in cur.fetchall()] == ["0", "1", "2"]
 
 
 SIGHTINGS = """

@@ -27,7 +27,7 @@ def test_the_first_revision_is_a_valid_document_of_every_graph() -> None:
     assert [route["prefix"] for route in document["routes"]] == ["EMAIL", "CLASSIFY", "DISCOVERY"]
     assert document["graphs"]["email_compose"]["pool"] == "EMAIL"
     assert document["graphs"]["lead_pipeline"]["pool"] == "CORE"
-    assert not publish.pending_changes()
+    assert not publish.pending_changes(publish.live_revision())
 
 
 def test_a_publisher_who_has_not_seen_the_live_revision_is_refused() -> None:
@@ -75,7 +75,7 @@ def test_rolling_back_publishes_the_old_content_as_a_new_number_and_the_draft_fo
     publish.publish_routing(actor=ACTOR, reason="drop the probe", base_version=1)
     three = publish.rollback(actor=ACTOR, reason="the probe is needed", version=1)
     assert (three.version, three.digest, three.rollback_of) == (3, one.digest, 1)
-    assert not publish.pending_changes()
+    assert not publish.pending_changes(publish.live_revision())
     assert draft.base_version() == 3
 
 
@@ -96,7 +96,7 @@ def test_edits_made_before_a_roll_back_wait_for_a_decision() -> None:
     )
     publish.resolve_draft(actor=ACTOR, decision="discard", live_version=3)
     assert draft.base_version() == 3
-    assert not publish.pending_changes()
+    assert not publish.pending_changes(publish.live_revision())
     assert Pool.objects.get(pk="EMAIL").concurrency == 64
 
 
@@ -115,7 +115,7 @@ def test_a_moved_deployment_does_not_publish_an_operators_unfinished_edit(
         sorted([*email_graphs, "probe_email"]),
     )
     assert publish.publish_deployment(actor=ACTOR, reason="again", urls=moved).version == 2
-    assert [change.path for change in publish.pending_changes()] == [
+    assert [change.path for change in publish.pending_changes(publish.live_revision())] == [
         "graphs.probe_email.pool",
         "pools.EMAIL.allowlist.probe_email",
     ]

@@ -25,6 +25,15 @@ _FORGET = """
 DELETE FROM traces_app_findingsighting s WHERE s.seen_at < %(before)s
 AND NOT EXISTS (SELECT FROM traces_app_tracehead h WHERE h.trace_id = s.trace_id)
 """
+#: Calls of that time too, but for those that a trace which stays is stitched by.
+_FORGET_CALLS = """
+WITH kept AS MATERIALIZED (
+    SELECT unnest(ARRAY[h.trace_id::text, replace(h.trace_id::text, '-', ''), coalesce(h.root_run_id::text, '')]) AS id
+    FROM traces_app_tracehead h WHERE h.day < %(before)s)
+DELETE FROM routing_app_dispatchrecord d WHERE d.received_at < %(before)s
+AND d.run_id NOT IN (SELECT id FROM kept WHERE id <> '') AND d.ls_trace_id NOT IN (SELECT id FROM kept WHERE id <> '')
+AND d.w3c_trace_id NOT IN (SELECT id FROM kept WHERE id <> '')
+"""
 _SHED = """
 WITH over AS (
     UPDATE traces_app_tracehead h SET shed_at = now()
@@ -55,7 +64,7 @@ def days(cur: Any) -> list[date]:
 def prune(cur: Any, *, base_before: date, extended_before: date) -> list[date]:
     """Drop what is older than its class of retention allows, whole traces only; returns the days that were touched.
 
-    Traces with feedback belong to the extended class. Where some of a day stay, its partition is written anew.
+    Traces with feedback belong to the extended class, and keep the calls they are stitched by. Where some of a day stay, its partition is written anew.
     """
     cur.execute(_EXTEND, {"before": base_before})
     cur.execute("DELETE FROM traces_app_spancopy WHERE seen_at < %s", (base_before,))
@@ -71,6 +80,8 @@ def prune(cur: Any, *, base_before: date, extended_before: date) -> list[date]:
             continue
         touched.append(day)
     cur.execute(_FORGET, {"before": base_before})
+    cur.execute(_FORGET_CALLS, {"before": base_before})
+    cur.execute("DELETE FROM routing_app_callrollup WHERE slot < %s", (extended_before,))
     return touched
 
 
