@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils.safestring import mark_safe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.utils.safestring import SafeString
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 MIN_WIDTH = 0.35
 #: Labels stand right of their tick, and left of it where the drawing ends.
-AFTER, BEFORE, LAST = 'dx="4"', 'dx="-4" text-anchor="end"', 90.0
+AFTER, BEFORE, LAST = 'dx="4"', 'dx="-4" text-anchor="end"', 86.0
 RAILS = frozenset({"caller", "dispatcher", "pool"})
 
 
@@ -39,8 +40,13 @@ def grid(scale: Scale) -> str:
     return f'<svg viewBox="0 0 100 1" preserveAspectRatio="none"><path class="tick" vector-effect="non-scaling-stroke" d="{path}"/></svg>'
 
 
-def bar(node: Node, scale: Scale, now: datetime, behind: str) -> SafeString:
-    """One row's drawing over its tick lines; empty of bars when the node never started."""
+def bar(
+    node: Node, scale: Scale, now: datetime, behind: str, waited: Iterable[tuple[datetime, datetime]] = ()
+) -> SafeString:
+    """One row's drawing over its tick lines; empty of bars when the node never started.
+
+    Below it lie the stretches in which the action waited for this row.
+    """
     classes = f"c-span c-kind--{node.kind}"
     if node.status == "error":
         classes += " is-bad"
@@ -48,6 +54,9 @@ def bar(node: Node, scale: Scale, now: datetime, behind: str) -> SafeString:
     if is_open:
         classes += " is-open"
     shape = _shape(node, node.start, scale, now) if node.start else ""
+    for start, end in waited:
+        left = scale.at(start)
+        shape += _rect("waited", left, max(scale.at(end) - left, MIN_WIDTH), 88, 8)
     return mark_safe(  # noqa: S308
         f'<svg class="{classes}" aria-hidden="true" focusable="false">{behind}{shape}</svg>'
     )

@@ -13,13 +13,15 @@ from django.utils.html import escape
 
 from traces_app.charts import minimap, waterfall
 from traces_app.charts.scale import Scale
+from traces_app.critical import critical_path
 from traces_app.pages.window import Fold, Window, window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from django.utils.safestring import SafeString
 
+    from traces_app.critical import Wait
     from traces_app.tree import Finding, Node, StitchedTree
 
 KIND_WORDS = {"pool": "pool root", "llm": "LLM"}
@@ -86,9 +88,21 @@ class TreeTable:
     #: (label, address, whether it is the one shown) of each way to fold the whole tree.
     levels: tuple[tuple[str, str, bool], ...]
     fold: Fold
+    #: The step that the action itself waited for longest; None before it has ended, and when it is but one step.
+    longest: LongestWait | None
     #: Only over a large tree: the map of its time, and its numbers by tenths.
     map: SafeString | None = None
     map_rows: tuple[MapRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LongestWait:
+    """How long the end waited for one step and nothing inside it, and what share of the whole that is."""
+
+    node: Node
+    href: str
+    time: timedelta
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +125,7 @@ def tree_table(
     cut = window(tree.nodes, fold, selected)
     scale = scale_of(tree, moment)
     behind = waterfall.grid(scale)
+    path = critical_path(tree.nodes)
     places = _places(tree.nodes)
     anchors = count(1)
     focus = (
@@ -137,7 +152,7 @@ def tree_table(
             tokens=node.tokens,
             own=not node.child_count,
             plane=node.kind in waterfall.RAILS,
-            bar=waterfall.bar(node, scale, moment, behind),
+            bar=waterfall.bar(node, scale, moment, behind, _waited(path.get(node.id), node.id in cut.shut)),
             found=cut.found is not None and node.id in cut.found,
             findings=_findings(node, anchors),
         )
@@ -153,11 +168,29 @@ def tree_table(
         live=tree.state == "running",
         levels=_levels(tree, fold),
         fold=fold,
+        longest=_longest(tree.nodes, path, lambda node: step_href(node, base, fold.query)),
         map=minimap.drawn(places_of_time, cut.nodes, scale, moment, [escape(href) for href in hrefs])
         if places_of_time
         else None,
         map_rows=_map_rows(places_of_time, hrefs, scale.seconds),
     )
+
+
+def _waited(wait: Wait | None, shut: bool) -> Sequence[tuple[datetime, datetime]]:
+    """The stretches of the critical path that a row stands for: of a shut one, those of all inside it."""
+    if wait is None:
+        return ()
+    return ((wait.start, wait.end),) if shut else wait.own
+
+
+def _longest(
+    nodes: Sequence[Node], path: Mapping[str, Wait], href: Callable[[Node], str]
+) -> LongestWait | None:
+    if len(path) < 2:
+        return None
+    node = max((one for one in nodes if one.id in path), key=lambda one: path[one.id].own_time)
+    time, whole = path[node.id].own_time, sum((wait.own_time for wait in path.values()), timedelta())
+    return LongestWait(node, href(node), time, time / whole)
 
 
 def _map_rows(found: Sequence[minimap.Column], hrefs: Sequence[str], seconds: float) -> tuple[MapRow, ...]:
