@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -18,9 +19,13 @@ from hypothesis import strategies as st
 from traces_app.ingest import redact
 from traces_app.ingest.http import RefusedError
 from traces_app.ingest.multipart import form_parts
+from traces_app.ingest.seal import seal
 from traces_app.store import reader
+from traces_app.store.pack import unpack
+from traces_app.store.records import Bundle
 
 from .conftest import INGEST_KEY, Server, wait_until
+from .parts import make_part
 
 if TYPE_CHECKING:
     import psycopg
@@ -280,6 +285,34 @@ def test_whatever_key_is_named_is_looked_at_however_deep_its_json_stands(key: st
     for _ in range(3):
         assert redact.Ruleset().suspects(text.encode())
         text = json.dumps(text)
+
+
+RULES = {
+    "begins and ends": (redact.Rule("pattern", r"^4\d{15}$"), {"n": "4111111111111111"}, "4111"),
+    "past a line end": (redact.Rule("pattern", r"pin:\s+\d+"), {"n": "pin:\n4711"}, "4711"),
+    "other letters": (redact.Rule("key", "пароль"), {"ПАРОЛЬ": "4711"}, "4711"),
+    "spelled as numbers": (redact.Rule("key", "pin"), {"inner": r'{"\u0050in": "4711"}'}, "4711"),
+    "the default, spelled": (redact.Rule("key", "pin"), {"inner": r'{"pass\u0077ord": "4711"}'}, "4711"),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_a_rule_holds_however_json_writes_what_it_names(case: str) -> None:
+    rule, inputs, secret = RULES[case]
+    raw = {"inputs": orjson.Fragment(json.dumps(inputs, ensure_ascii=False).encode())}
+    bundle = seal(Bundle(parts=[make_part(payload=raw)]), redact.Redactor([rule]))
+    (said,) = unpack(bundle.chunks[0].payload)
+    assert secret not in json.dumps(said)
+    assert redact.DEFAULT_REPLACEMENT in json.dumps(said)
+
+
+def test_an_item_that_json_cannot_say_leaves_the_others_of_its_trace() -> None:
+    good = make_part()
+    bad = make_part(trace_id=good.trace_id, payload={"inputs": "\ud800"})
+    bundle = seal(Bundle(parts=[bad, good]), redact.Redactor())
+    assert bundle.parts == [good]
+    assert unpack(bundle.chunks[0].payload) == [{"inputs": {"q": 1}}]
+    assert [q.item for q in bundle.quarantined] == [str(uuid.UUID(bytes=bad.run_id))]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

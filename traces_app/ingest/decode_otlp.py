@@ -81,6 +81,7 @@ _METADATA = "langsmith.metadata."
 _MAX_ERROR = 100_000
 _LAST_NS = 253_402_300_799 * 10**9
 _ERROR = 2
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
 
 class Span(msgspec.Struct, gc=False):
@@ -100,6 +101,8 @@ class Span(msgspec.Struct, gc=False):
     links: list[tuple[str, str]]
     scope: str
     resource: dict[str, Any]
+    #: Whether the LangSmith SDK made it of a run, which it may also send as a run.
+    copy: bool
     #: 64 bits over what was sent, as `RunPart.digest`.
     digest: int
 
@@ -115,7 +118,11 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
         shared = group.resource.SerializeToString()  # no maps in it: the same bytes each time
         for scope_spans in group.scope_spans:
             scope = scope_spans.scope.name
+            copy = made_by_langsmith(scope, resource)
+            around = digest64(shared, scope.encode())
             for s in scope_spans.spans:
+                status = s.status
+                events, links = s.events, s.links
                 yield Span(
                     s.trace_id,
                     s.span_id,
@@ -123,16 +130,15 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
                     s.name,
                     s.start_time_unix_nano,
                     s.end_time_unix_nano,
-                    s.status.code,
-                    s.status.message,
+                    status.code,
+                    status.message,
                     _attributes(s.attributes),
-                    [(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in s.events]
-                    if s.events
-                    else [],
-                    [(k.trace_id.hex(), k.span_id.hex()) for k in s.links] if s.links else [],
+                    [(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in events] if events else [],
+                    [(k.trace_id.hex(), k.span_id.hex()) for k in links] if links else [],
                     scope,
                     resource,
-                    digest64(shared, scope.encode(), s.SerializeToString()),
+                    copy,
+                    digest64(s.SerializeToString(), seed=around),
                 )
 
 
@@ -140,8 +146,10 @@ def _attributes(pairs: Any) -> dict[str, Any]:
     values = {}
     for pair in pairs:
         value = pair.value
-        # Most are texts, and a text that is not empty needs no second question.
-        values[pair.key] = value.string_value or _any_value(value, value.WhichOneof("value"))
+        # Most are texts or numbers, and one that says something needs no second question.
+        values[pair.key] = (
+            value.string_value or value.int_value or _any_value(value, value.WhichOneof("value"))
+        )
     return values
 
 
@@ -181,6 +189,7 @@ def read_json(body: bytes) -> Iterator[Span | str]:
 def _json_span(raw: dict[str, Any], scope: str, resource: dict[str, Any]) -> Span:
     status = raw.get("status") or {}
     code = status.get("code", 0)
+    said = _json_attributes(resource.get("attributes"))
     return Span(
         bytes.fromhex(raw.get("traceId", "")),
         bytes.fromhex(raw.get("spanId", "")),
@@ -197,7 +206,8 @@ def _json_span(raw: dict[str, Any], scope: str, resource: dict[str, Any]) -> Spa
         ],
         [(str(k.get("traceId", "")), str(k.get("spanId", ""))) for k in raw.get("links") or ()],
         scope,
-        _json_attributes(resource.get("attributes")),
+        said,
+        made_by_langsmith(scope, said),
         digest64(orjson.dumps([resource, scope, raw])),
     )
 
@@ -229,7 +239,7 @@ def decode_span(span: Span, project: str) -> RunPart:
     """Return the part that stands for a span. Raises ValueError naming the field."""
     _check(span)
     trace_id = span.trace_id
-    parent = span.parent if span.parent.strip(b"\0") else b""
+    parent = b"" if span.parent == _NO_SPAN else span.parent
     said, metadata = _sort_out(span.attributes)
     part = RunPart(
         trace_id=trace_id,
@@ -241,7 +251,7 @@ def decode_span(span: Span, project: str) -> RunPart:
         run_type=_run_type(said),
         project=clean_text(said.get("project")) or project,
         # The LangSmith SDK gets its nanoseconds through a float, some hundred off; rounded, they are the run's again.
-        start=((span.start + 500) // 1000 if is_copy(span) else span.start // 1000) or None,
+        start=((span.start + 500) // 1000 if span.copy else span.start // 1000) or None,
         end=span.end // 1000 or None,
         facts={"w3c": [trace_id.hex(), span.span_id.hex(), parent.hex() or None]},
         payload={},
@@ -277,9 +287,9 @@ def _sort_out(attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _check(span: Span) -> None:
-    if len(span.trace_id) != 16 or not any(span.trace_id):
+    if len(span.trace_id) != 16 or span.trace_id == _NO_TRACE:
         raise ValueError("trace_id: must be 16 bytes, not all zero")
-    if len(span.span_id) != 8 or not any(span.span_id):
+    if len(span.span_id) != 8 or span.span_id == _NO_SPAN:
         raise ValueError("span_id: must be 8 bytes, not all zero")
     if span.parent and len(span.parent) != 8:
         raise ValueError("parent_span_id: must be 8 bytes")
@@ -359,7 +369,7 @@ def decode_spans(spans: Iterable[Span | str], bundle: Bundle, project: str) -> N
             try:
                 part = decode_span(span, project)
                 bundle.parts.append(part)
-                if is_copy(span):
+                if span.copy:
                     copied.append(part)
                 else:
                     own.add(part.trace_id)
@@ -375,8 +385,3 @@ def _copy(part: RunPart) -> Copy:
     if part.parent_id is None and part.start is not None:
         return Copy(trace_id=part.trace_id, project=part.project, name=part.name, start=part.start)
     return Copy(trace_id=part.trace_id)
-
-
-def is_copy(span: Span) -> bool:
-    """Whether the LangSmith SDK made the span of a run, which it may also send as a run."""
-    return made_by_langsmith({"scope": span.scope, "resource": span.resource})

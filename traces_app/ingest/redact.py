@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
+from traces_app.store.pack import opened
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -58,9 +60,11 @@ _MARKS = tuple(
         rb"_(?:(?<=lsv2_)|(?<=gh[pousr]_))",
         rb"K(?:(?<=AK)(?=IA)|(?<=PRIVATE K)(?=EY))",
         rb"J(?<=eyJ)",
+        # A letter that JSON spells as its number could be one of any rule.
+        rb"0(?<=\\u0)(?=0[2-7])",
     )
 )
-_LOWERED_MARK = re.compile(rb"bearer ")
+_LOWERED_MARK = b"bearer "
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -78,12 +82,13 @@ class Ruleset:
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         own = list(rules)
         self._keys = dict.fromkeys(KEYS, DEFAULT_REPLACEMENT)
-        self._keys |= {r.expression.lower(): r.replacement for r in own if r.kind == "key"}
+        self._keys |= {r.expression.lower(): r.replacement for r in own if r.kind == "key" and r.expression}
         extra = [(re.compile(r.expression), r.replacement) for r in own if r.kind == "pattern"]
         self._patterns = [(re.compile("|".join(PATTERNS)), DEFAULT_REPLACEMENT), *extra]
-        self._extra = [pattern for pattern, _ in extra]
+        # An expression may ask for the end of a text or for what JSON writes otherwise, and so may a key.
+        self._walk_all = bool(extra) or not all(map(_stands_as_it_is, self._keys))
         # By first letter, most quotes are passed over after one look.
-        by_letter = groupby(sorted(filter(None, self._keys)), key=lambda key: key[0])
+        by_letter = groupby(sorted(self._keys), key=lambda key: key[0])
         names = "|".join(
             f"{re.escape(letter)}(?:{'|'.join(re.escape(key[1:]) for key in keys)})"
             for letter, keys in by_letter
@@ -93,16 +98,15 @@ class Ruleset:
 
     def suspects(self, blob: bytes) -> bool:
         """Whether anything in the JSON bytes could match a rule."""
+        return self._walk_all or self.shows(blob)
+
+    def shows(self, blob: bytes) -> bool:
+        """Whether a key or what a default pattern looks for can be seen in the bytes."""
         for mark in _MARKS:
             if mark.search(blob):
                 return True
         low = blob.lower()
-        if _LOWERED_MARK.search(low) or self._key_mark.search(low):
-            return True
-        if not self._extra:
-            return False
-        text = blob.decode("utf-8", "replace")
-        return any(pattern.search(text) for pattern in self._extra)
+        return _LOWERED_MARK in low or self._key_mark.search(low) is not None
 
     def clean(self, value: Any) -> Any:
         """Return the JSON value with everything replaced that a rule names."""
@@ -121,15 +125,18 @@ class Ruleset:
         return replacement
 
     def clean_text(self, text: str) -> str:
-        """Return the text with matches replaced; a text that is JSON is cleaned as JSON."""
-        if text[:1] in {"{", "["} and self._key_mark.search(text.lower().encode("utf-8", "replace")):
-            try:
-                return orjson.dumps(self.clean(orjson.loads(text))).decode()
-            except ValueError:
-                pass
+        """Return the text with matches replaced; a text that is JSON is cleaned as JSON too."""
+        inner = opened(text)
+        if inner is not text and (cleaned := self.clean(inner)) != inner:
+            text = orjson.dumps(cleaned).decode()
         for pattern, replacement in self._patterns:
             text = pattern.sub(replacement.replace("\\", r"\\"), text)
         return text
+
+
+def _stands_as_it_is(key: str) -> bool:
+    """Whether JSON writes the key in no other way than with its own letters."""
+    return key.isascii() and orjson.dumps(key) == f'"{key}"'.encode()
 
 
 class Redactor:

@@ -4,40 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from traces_app.ingest.decode_langsmith import quarantine
 from traces_app.ingest.redact import FAILED, Redactor, Ruleset
-from traces_app.store.pack import dump, joined, pack
+from traces_app.store.pack import dump, pack
 from traces_app.store.records import Attachment, Bundle, Chunk, Quarantined, RunPart, uuid_text
 
 log = logging.getLogger(__name__)
 _COLUMNS = ("name", "project", "thread_id", "model", "provider", "assistant_id")
 
 
-class _Dumped(NamedTuple):
-    """A part with its facts and its payload as JSON."""
-
-    part: RunPart
-    facts: bytes
-    payload: bytes
-
-
 def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
     """Redact and pack all that is in the bundle; after this it may be stored. What JSON cannot hold is quarantined."""
-    by_trace: dict[tuple[bytes, str], list[_Dumped]] = defaultdict(list)
+    by_trace: dict[tuple[bytes, str], list[RunPart]] = defaultdict(list)
     for part in bundle.parts:
+        by_trace[part.trace_id, part.project].append(part)
+    bundle.parts = []
+    for (_trace, project), parts in by_trace.items():
         try:
-            dumped = _Dumped(part, dump(part.facts), dump(part.payload))
-        except (TypeError, ValueError) as error:
-            bundle.quarantined.append(quarantine("seal", f"value: {error}", uuid_text(part.run_id), b""))
-            continue
-        by_trace[part.trace_id, part.project].append(dumped)
-    bundle.parts = [one.part for of_trace in by_trace.values() for one in of_trace]
-    for (_trace, project), of_trace in by_trace.items():
-        bundle.chunks.append(_chunk(of_trace, redactor.for_project(project)))
+            chunk = _chunk(parts, redactor.for_project(project))
+        except (TypeError, ValueError):
+            parts = _without_unsayable(parts, bundle.quarantined)
+            if not parts:
+                continue
+            chunk = _chunk(parts, redactor.for_project(project))
+        bundle.parts += parts
+        bundle.chunks.append(chunk)
     common = redactor.for_project("")
     for attachment in bundle.attachments:
         _clean_attachment(attachment, common)
@@ -48,35 +43,45 @@ def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
     return bundle
 
 
-def _chunk(of_trace: list[_Dumped], rules: Ruleset) -> Chunk:
-    parts = [one.part for one in of_trace]
-    facts = joined([one.facts for one in of_trace])
-    payload = joined([one.payload for one in of_trace])
-    names = "\n".join({getattr(part, c) for c in _COLUMNS for part in parts})
-    if rules.suspects(b"\n".join((facts, payload, names.encode()))):
+def _chunk(parts: list[RunPart], rules: Ruleset) -> Chunk:
+    facts, payload = dump([part.facts for part in parts]), dump([part.payload for part in parts])
+    names = "\n".join({getattr(part, column) for column in _COLUMNS for part in parts})
+    if rules.suspects(payload) or rules.suspects(facts) or rules.suspects(names.encode()):
         facts, payload = _redacted(parts, facts, payload, rules)
     for part in parts:
         part.payload = {}
     return pack(parts, facts, payload)
 
 
+def _without_unsayable(parts: list[RunPart], quarantined: list[Quarantined]) -> list[RunPart]:
+    sayable = []
+    for part in parts:
+        try:
+            dump(part.facts), dump(part.payload)
+        except (TypeError, ValueError) as error:
+            quarantined.append(quarantine("seal", f"value: {error}", uuid_text(part.run_id), b""))
+        else:
+            sayable.append(part)
+    return sayable
+
+
 def _redacted(parts: list[RunPart], facts: bytes, payload: bytes, rules: Ruleset) -> tuple[bytes, bytes]:
     told = zip(parts, orjson.loads(facts), orjson.loads(payload), strict=True)
     cleaned = [_clean_part(part, fact, values, rules) for part, fact, values in told]
-    return joined([fact for fact, _ in cleaned]), joined([values for _, values in cleaned])
+    return dump([fact for fact, _ in cleaned]), dump([values for _, values in cleaned])
 
 
-def _clean_part(part: RunPart, facts: Any, payload: Any, rules: Ruleset) -> tuple[bytes, bytes]:
+def _clean_part(part: RunPart, facts: Any, payload: Any, rules: Ruleset) -> tuple[Any, Any]:
     try:
         part.facts = rules.clean(facts)
         for column in _COLUMNS:
             setattr(part, column, rules.clean_text(getattr(part, column)))
-        return dump(part.facts), dump(rules.clean(payload))
+        return part.facts, rules.clean(payload)
     except Exception:  # closed on failure: what could not be cleaned is not stored
         log.exception("redaction failed, values withheld")
         part.facts = {"error": FAILED} if facts.get("error") else {}
         part.name = part.thread_id = FAILED
-        return dump(part.facts), dump({"inputs": FAILED, "outputs": FAILED})
+        return part.facts, {"inputs": FAILED, "outputs": FAILED}
 
 
 def _clean_attachment(attachment: Attachment, rules: Ruleset) -> None:
@@ -88,5 +93,5 @@ def _clean_attachment(attachment: Attachment, rules: Ruleset) -> None:
 def _clean_quarantined(item: Quarantined, rules: Ruleset) -> Quarantined:
     item.reason, item.item = rules.clean_text(item.reason), rules.clean_text(item.item)
     # What is no valid JSON cannot be searched by key: when a key shows, nothing of it is kept.
-    item.excerpt = FAILED if rules.suspects(item.excerpt.encode()) else item.excerpt
+    item.excerpt = FAILED if rules.shows(item.excerpt.encode()) else rules.clean_text(item.excerpt)
     return item

@@ -99,13 +99,13 @@ async def erase(conn: Any, trace_ids: list[bytes]) -> None:
 
 def _is_copy(part: RunPart, chunks: dict[tuple[bytes, int], list[dict[str, Any]]]) -> bool:
     places = chunks.get((part.trace_id, part.chunk_id))
-    return places is not None and made_by_langsmith(places[part.slot].get("extra") or {})
+    extra = (places[part.slot].get("extra") or {}) if places else {}
+    return made_by_langsmith(extra.get("scope") or "", extra.get("resource") or {})
 
 
-def made_by_langsmith(extra: dict[str, Any]) -> bool:
+def made_by_langsmith(scope: str, resource: dict[str, Any]) -> bool:
     """Whether the LangSmith SDK made the span of a run that it may also send as a run."""
-    resource = extra.get("resource") or {}
-    return extra.get("scope") == "langsmith" or resource.get("langsmith.internal_provider") is True
+    return scope == "langsmith" or resource.get("langsmith.internal_provider") is True
 
 
 async def add_rollups(conn: Any, deltas: dict[RollupKey, Totals]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
+from xxhash import xxh3_64_intdigest
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -130,17 +131,26 @@ class Bundle(msgspec.Struct, kw_only=True):
     copies: list[Copy] = []
 
 
-def digest64(*pieces: bytes) -> int:
-    """Return a signed 64-bit digest of the pieces, boundaries included."""
-    framed = b"".join([part for piece in pieces for part in (len(piece).to_bytes(4, "big"), piece)])
-    # SHA-256 is the fastest on processors of today.
-    return int.from_bytes(hashlib.sha256(framed).digest()[:8], "big", signed=True)
+def digest64(*pieces: bytes, seed: int = 0) -> int:
+    """Return a signed 64-bit digest of the pieces, boundaries included, that goes on from another.
+
+    Quick and no more: a sender who looks for two messages about one run with the same digest loses its own second one.
+    """
+    digest = seed & (2**64 - 1)
+    for piece in pieces:
+        digest = xxh3_64_intdigest(piece, digest)
+    return digest - 2**64 if digest >> 63 else digest
+
+
+_span_hash = hashlib.blake2b(digest_size=16, person=b"otlp-run")
 
 
 @lru_cache(maxsize=4096)  # a parent is named by each of its children
 def run_id_of_span(trace_id: bytes, span_id: bytes) -> bytes:
     """Return the run id that stands for a W3C span: the same for the same (trace, span) everywhere."""
-    raw = bytearray(hashlib.blake2b(trace_id + span_id, digest_size=16, person=b"otlp-run").digest())
+    own = _span_hash.copy()
+    own.update(trace_id + span_id)
+    raw = bytearray(own.digest())
     raw[6] = (raw[6] & 0x0F) | 0x80  # version 8: made by us
     raw[8] = (raw[8] & 0x3F) | 0x80
     return bytes(raw)
