@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 REFRESH_S = 5.0
 _MILLION = Decimal(1_000_000)
 _CENTS = Decimal("1e-12")
+_DAY_US = 86_400_000_000
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_MAX_FOUND = 10_000  # names of models come from senders
 
 
 class PriceRow(msgspec.Struct):
@@ -42,19 +45,30 @@ class Prices:
         self._rows = sorted(
             rows, key=lambda r: (r.model.endswith("*"), -len(r.model), -r.valid_from.toordinal())
         )
+        #: What was found for a model on a day (since 1970).
+        self._found: dict[tuple[str, int], PriceRow | None] = {}
 
     def cost(self, run: RunPart) -> Decimal | None:
         """Return the cost of a run in US dollars, None when no price is known."""
         if not run.model:
             return None
-        day = datetime.fromtimestamp((run.start or 0) / 1e6, UTC).date()
+        sought = (run.model, (run.start or 0) // _DAY_US)
+        if sought not in self._found:
+            if len(self._found) >= _MAX_FOUND:
+                self._found.clear()
+            self._found[sought] = self._find(*sought)
+        row = self._found[sought]
+        if row is None:
+            return None
+        tokens = (run.prompt_tokens or 0) * row.given + (run.completion_tokens or 0) * row.made
+        return (tokens / _MILLION).quantize(_CENTS)
+
+    def _find(self, model: str, days: int) -> PriceRow | None:
+        day = date.fromordinal(_EPOCH_DAY + days)
         for row in self._rows:
-            named = (
-                run.model.startswith(row.model[:-1]) if row.model.endswith("*") else run.model == row.model
-            )
+            named = model.startswith(row.model[:-1]) if row.model.endswith("*") else model == row.model
             if named and row.valid_from <= day and (row.valid_until is None or day < row.valid_until):
-                tokens = (run.prompt_tokens or 0) * row.given + (run.completion_tokens or 0) * row.made
-                return (tokens / _MILLION).quantize(_CENTS)
+                return row
         return None
 
 

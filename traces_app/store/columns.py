@@ -76,6 +76,11 @@ def _text(text: str) -> bytes:
     return len(raw).to_bytes(4, "big") + raw
 
 
+@lru_cache(maxsize=4096)  # runs of a trace stand in one place, and those of an assistant use few models
+def _place(*texts: str) -> bytes:
+    return b"".join(map(_text, texts))
+
+
 def part_row(p: RunPart, day: int) -> bytes:
     """Return the part as one row of binary COPY, in the order of `PART_COLUMNS`."""
     head = _part_head(
@@ -110,13 +115,7 @@ def part_row(p: RunPart, day: int) -> bytes:
             _count(p.total_tokens),
             _TRUE if p.graph_root else _NULL,
             _text(p.name),
-            _text(p.run_type),
-            _text(p.project),
-            _text(p.assistant_id),
-            _text(p.pool),
-            _text(p.thread_id),
-            _text(p.model),
-            _text(p.provider),
+            _place(p.run_type, p.project, p.assistant_id, p.pool, p.thread_id, p.model, p.provider),
             _NULL if p.cost is None else _text(str(p.cost)),
         )
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from traces_app.store.merge import NOTHING, share_of
+from traces_app.store.merge import Share, share_of
 from traces_app.store.records import Kind, RunPart
 from traces_app.store.sketch import bucket_of
 
@@ -129,39 +129,35 @@ def head_to_json(head: Head) -> dict[str, Any]:
 def apply(head: Head, changes: Iterable[Change], now: int) -> None:
     """Move the head by what the changes of its runs say."""
     head.updated_at = now
-    tags, facts = set(head.tags), set(head.facts)
     new: list[RunPart] = []
     for change in changes:
-        _move_totals(head, change)
-        _move_bounds(head, change.after)
-        _move_root(head, change.after)
+        run = change.after
+        _move_totals(head, share_of(run), 1)
+        if change.before is not None:
+            _move_totals(head, share_of(change.before), -1)
+        if run.start is not None and (head.started_at is None or run.start < head.started_at):
+            head.started_at = run.start
+        if run.end is not None and (head.ended_at is None or run.end > head.ended_at):
+            head.ended_at = run.end
+        _move_root(head, run)
         new += change.new
+    tags = set(head.tags)
     for part in new:
         tags.update(part.facts.get("tags") or ())
     head.tags = sorted(tags)[:_MAX_TAGS]
-    head.facts = _kept(facts.union(_facts_of(new)))
+    head.facts = _kept(set(head.facts).union(_facts_of(new)))
 
 
-def _move_totals(head: Head, change: Change) -> None:
-    after = share_of(change.after)
-    before = share_of(change.before) if change.before else NOTHING
-    head.runs += after.runs - before.runs
-    head.open_runs += after.open - before.open
-    head.errors += after.errors - before.errors
-    if not (after.llm or before.llm):
-        return
-    head.llm_runs += after.llm - before.llm
-    head.prompt_tokens += after.prompt_tokens - before.prompt_tokens
-    head.completion_tokens += after.completion_tokens - before.completion_tokens
-    head.total_tokens += after.total_tokens - before.total_tokens
-    head.cost += after.cost - before.cost
-
-
-def _move_bounds(head: Head, run: RunPart) -> None:
-    if run.start is not None and (head.started_at is None or run.start < head.started_at):
-        head.started_at = run.start
-    if run.end is not None and (head.ended_at is None or run.end > head.ended_at):
-        head.ended_at = run.end
+def _move_totals(head: Head, share: Share, sign: int) -> None:
+    head.runs += sign
+    head.open_runs += sign * share.open
+    head.errors += sign * share.errors
+    if share.llm:
+        head.llm_runs += sign
+        head.prompt_tokens += sign * share.prompt_tokens
+        head.completion_tokens += sign * share.completion_tokens
+        head.total_tokens += sign * share.total_tokens
+        head.cost += sign * share.cost
 
 
 def _move_root(head: Head, run: RunPart) -> None:
@@ -179,10 +175,9 @@ def _move_root(head: Head, run: RunPart) -> None:
     head.routing_version, head.thread_id = run.routing_version, run.thread_id
 
 
-_FACT_COLUMNS = ("name", "assistant", "pool", "model", "project")
-
-
 _LABELS = frozenset({str, int, float, bool})
+#: What a run counted has columns of its own and sorts nothing.
+_COUNTS = ("gen_ai.usage.", "llm.usage.", "llm.token_count.", "llm.cost.")
 
 
 def _facts_of(parts: Iterable[RunPart]) -> Iterator[str]:
@@ -190,24 +185,43 @@ def _facts_of(parts: Iterable[RunPart]) -> Iterator[str]:
 
     Runs of a trace repeat each other, so the different values are found first and written once.
     """
+    names: set[str] = set()
+    places: set[tuple[str, str, str, str]] = set()
     said: set[tuple[str, str]] = set()
-    metadata: set[tuple[str, str]] = set()
+    metadata: set[tuple[str, Any]] = set()
     for part in parts:
-        values = (part.name, part.assistant_id, part.pool, part.model, part.project)
-        said.update(zip(_FACT_COLUMNS, values, strict=True))
-        said.update(("tag", tag) for tag in part.facts.get("tags") or ())
-        if error := part.facts.get("error"):
+        names.add(part.name)
+        places.add((part.assistant_id, part.pool, part.model, part.project))
+        facts = part.facts
+        if tags := facts.get("tags"):
+            said.update(("tag", tag) for tag in tags)
+        if error := facts.get("error"):
             said.add(("error", _flat(error[:MAX_VALUE])))
-        for key, value in (part.facts.get("metadata") or {}).items():
-            if type(value) in _LABELS:
-                text = value if type(value) is str else str(value)
-                if len(text) <= _MAX_LABEL or part.parent_id is None:
-                    metadata.add((key, text))
+        if held := facts.get("metadata"):
+            metadata.update(_labels_of(held, metadata, part.parent_id is None))
+    said.update(("name", name) for name in names)
+    for place in places:
+        said.update(zip(("assistant", "pool", "model", "project"), place, strict=True))
     for field, value in said:
         if value:
             yield f"{field}={(value.upper() if field == 'pool' else value)[:MAX_VALUE]}"
-    for key, text in metadata:
-        yield _flat(f"meta.{key}={text[:MAX_VALUE]}")
+    for key, value in metadata:
+        yield _flat(f"meta.{key}={str(value)[:MAX_VALUE]}")
+
+
+def _labels_of(metadata: dict[str, Any], known: set[tuple[str, Any]], of_root: bool) -> list[tuple[str, Any]]:
+    """The labels among the metadata of a run that are not known yet; of a root, long texts too."""
+    try:
+        fresh: Iterable[tuple[str, Any]] = metadata.items() - known
+    except TypeError:  # an object or a list, which is no label
+        fresh = metadata.items()
+    return [
+        (key, value)
+        for key, value in fresh
+        if type(value) in _LABELS
+        and (of_root or type(value) is not str or len(value) <= _MAX_LABEL)
+        and not key.startswith(_COUNTS)
+    ]
 
 
 def _flat(text: str) -> str:
@@ -267,23 +281,26 @@ def _says_something(t: Totals) -> bool:
 
 
 def _count(deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
-    if run.start is None or run.end is None:
+    start, end = run.start, run.end
+    if start is None or end is None:
         return
-    minute = run.start // _MINUTE_US * _MINUTE_US
+    minute = start - start % _MINUTE_US
     key = (minute, run.assistant_id, run.pool, run.model, run.routing_version or 0, _kind(run))
     totals = deltas.get(key)
     if totals is None:
         totals = deltas[key] = Totals()
     share = share_of(run)
     totals.runs += sign
-    totals.errors += sign * share.errors
+    if share.errors:
+        totals.errors += sign
     if share.llm:
         totals.prompt_tokens += sign * share.prompt_tokens
         totals.completion_tokens += sign * share.completion_tokens
         totals.total_tokens += sign * share.total_tokens
         totals.cost += sign * share.cost
-    bucket = bucket_of(run.end - run.start)
-    totals.latency[bucket] = totals.latency.get(bucket, 0) + sign
+    bucket = bucket_of(end - start)
+    latency = totals.latency
+    latency[bucket] = latency.get(bucket, 0) + sign
 
 
 def _kind(run: RunPart) -> str:

@@ -62,25 +62,25 @@ def _add_values(into: dict[str, Any], values: dict[str, Any]) -> None:
 class Share(msgspec.Struct, frozen=True, gc=False):
     """What one run adds to the totals of its trace; differences of shares keep the totals exact."""
 
-    runs: int = 0
-    open: int = 0
-    errors: int = 0
-    llm: int = 0
+    open: int
+    errors: int
+    llm: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
     cost: Decimal = Decimal(0)
 
 
-NOTHING = Share()
-_PLAIN = {(o, e): Share(runs=1, open=int(o), errors=int(e)) for o in (False, True) for e in (False, True)}
+#: Of runs that are not billed, by whether they are open and whether they failed.
+_PLAIN = {(o, e): Share(open=int(o), errors=int(e)) for o in (False, True) for e in (False, True)}
+_FAILED = int(Status.ERROR)
 
 
 def share_of(run: RunPart) -> Share:
     """Return what a merged run adds. Only `llm` runs are billed, or an annotated root would count twice."""
-    plain = _PLAIN[run.end is None, run.status == Status.ERROR]
+    plain = _PLAIN[run.end is None, run.status == _FAILED]
     if run.run_type != "llm":
         return plain
     prompt, completion = run.prompt_tokens or 0, run.completion_tokens or 0
     total = run.total_tokens or prompt + completion
-    return Share(1, plain.open, plain.errors, 1, prompt, completion, total, run.cost or Decimal(0))
+    return Share(plain.open, plain.errors, True, prompt, completion, total, run.cost or Decimal(0))
