@@ -26,6 +26,8 @@ __all__ = [
 HEALTH_PATHS = ("/ok", "/health", "/info")
 INTERNAL_PREFIXES = ("/_ml", "/_research")
 PUBLIC_CORE_PREFIXES = ("/runs", "/threads", "/assistants", "/linkedin")
+_BELOW_INTERNAL = tuple(f"{prefix}/" for prefix in INTERNAL_PREFIXES)
+_BELOW_PUBLIC = tuple(f"{prefix}/" for prefix in PUBLIC_CORE_PREFIXES)
 
 CORE = "CORE"
 DEFAULT_WORKER_ORDER = ("EMAIL", "CLASSIFY", "DISCOVERY")
@@ -114,13 +116,14 @@ def path_decision(method: str, path: str, *, has_auth: bool, auth_matches: bool)
     """The gate every request passes, on a normalised path (`contract.paths.normalise_path`)."""
     if path in HEALTH_PATHS:
         return (200, "OK")
-    if _under(path, INTERNAL_PREFIXES):
+    ended = f"{path}/"  # `/runsX` is not below `/runs`
+    if ended.startswith(_BELOW_INTERNAL):
         return (403, "INTERNAL_ONLY")
     if not has_auth:
         return (401, "MISSING_AUTH")
     if not auth_matches:
         return (401, "BAD_AUTH")
-    if _under(path, PUBLIC_CORE_PREFIXES):
+    if ended.startswith(_BELOW_PUBLIC):
         return (200, "CORE")
     return (404, "NOT_FOUND")
 
@@ -137,8 +140,3 @@ def _route(prefix: str, mapping: Mapping[str, str]) -> WorkerRoute:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
-
-
-def _under(path: str, prefixes: tuple[str, ...]) -> bool:
-    """Whether the path is one of the prefixes or below it; `/runsX` is not below `/runs`."""
-    return any(path == prefix or path.startswith(prefix + "/") for prefix in prefixes)

@@ -25,7 +25,9 @@ _WHY = {
 
 
 class JoinedWrites:
-    """A transport that sends what one turn of the loop writes in one go; much of it at once, so that it may say stop."""
+    """A transport that sends what one turn of the loop writes in one go, or earlier: when told that this was all of it,
+    and when it is much, so that the transport may say stop.
+    """
 
     MUCH = 64 * 1024
 
@@ -39,17 +41,17 @@ class JoinedWrites:
 
     def write(self, data: bytes) -> None:
         if not self._parts:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.flush)
         self._parts.append(data)
         self._size += len(data)
         if self._size > self.MUCH:
-            self._send()
+            self.flush()
 
     def close(self) -> None:
-        self._send()
+        self.flush()
         self._transport.close()
 
-    def _send(self) -> None:
+    def flush(self) -> None:
         parts, self._parts, self._size = self._parts, [], 0
         if parts and not self._transport.is_closing():
             self._transport.write(b"".join(parts))
@@ -68,7 +70,8 @@ class Door(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", JoinedWrites(transport, self.loop))
+        self._joined = JoinedWrites(transport, self.loop)
+        self.transport = cast("asyncio.Transport", self._joined)
         self._unused = 0
         self._why = HTTPStatus.BAD_REQUEST
         self._timer: asyncio.TimerHandle | None = self.loop.call_later(self.PATIENCE_S, self._give_up)
@@ -101,6 +104,10 @@ class Door(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._unused = 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._joined.flush()  # what the application still does after its answer keeps nobody waiting
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._why)

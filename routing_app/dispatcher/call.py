@@ -79,14 +79,14 @@ class Call:
         record = self.record
         trusted = self.key is not None and self.key.trusted_tracing
         headers = self.headers
-        if not any(name in headers for name in _FAMILIES):
+        if headers.keys().isdisjoint(_FAMILIES):
             record.request_id = self._request_id()
             self._mint()
             return
         inbound = parse_inbound(
             {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
         )
-        record.request_id = inbound.request_id or new_uuid()
+        record.request_id = inbound.request_id or record.id
         record.dropped_headers = inbound.dropped
         if inbound.langsmith_trace is not None:
             record.ls_trace_id = inbound.langsmith_trace.trace_id
@@ -113,10 +113,11 @@ class Call:
             self._mint()
 
     def _request_id(self) -> str:
+        """The caller's, or the record's own."""
         given = self.headers.get(b"x-request-id")
         if given is None:
-            return new_uuid()
-        return parse_inbound({"x-request-id": given.decode("latin-1")}).request_id or new_uuid()
+            return self.record.id
+        return parse_inbound({"x-request-id": given.decode("latin-1")}).request_id or self.record.id
 
     def _pass_on(self, name: bytes) -> None:
         value = self.headers.get(name)

@@ -44,8 +44,7 @@ _NOT_BEGUN = X_NOT_BEGUN.encode()
 _NOT_SENT = _HOP_BY_HOP | _CREDENTIALS | _REMADE
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done at a pool."""
 
     pool: Pool
@@ -151,7 +150,7 @@ def _unreachable(pool: Pool, reason: str) -> Problem:
 async def _exchange(call: Call, order: Order, replica: Replica) -> None:
     call.record.replica = replica.url
     relay = Relay(call, order, replica)
-    with replica.call():
+    with replica:
         try:
             with Deadline(order.deadline_s):
                 await _ask(call, order, replica, relay)
@@ -258,7 +257,7 @@ async def ask(pool: Pool, method: str, target: str, body: bytes, *, replica: Rep
     except Saturated:
         raise _full(pool) from None
     try:
-        with chosen.call():
+        with chosen:
             async with asyncio.timeout(ASK_S):
                 status, raw = await _whole(chosen, _head(method, target, chosen, lines, body), body, pool)
     except (NotReached, Silent, Cut, TimeoutError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -49,12 +50,9 @@ def encoded(path: str) -> str:
 
 def header_map(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers by lower-case name, the first of a repeated one; raises Problem 431 on a flood."""
-    if len(raw) > MAX_HEADERS or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES:
+    if len(raw) > MAX_HEADERS or sum(map(len, chain.from_iterable(raw))) > MAX_HEADER_BYTES:
         raise Problem(431, "too many or too large headers", kind="client", code="HEADERS_TOO_LARGE")
-    headers: dict[bytes, bytes] = {}
-    for name, value in raw:
-        headers.setdefault(name, value)
-    return headers
+    return dict(reversed(raw))
 
 
 def admit(

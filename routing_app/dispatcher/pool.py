@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from routing_app.dispatcher.upstream import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from routing_app.dispatcher.asgi_types import Headers
     from routing_app.live import Hold
@@ -147,7 +147,7 @@ class Breaker:
 
 
 class Replica:
-    """One address of a pool."""
+    """One address of a pool; `with replica:` is a call to it."""
 
     __slots__ = ("active", "breaker", "endpoint", "url")
 
@@ -157,14 +157,12 @@ class Replica:
         self.active = 0
         self.endpoint = Endpoint(url)
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         self.breaker.entered()
         self.active += 1
-        try:
-            yield
-        finally:
-            self.active -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.active -= 1
 
 
 @dataclass(frozen=True, slots=True)
