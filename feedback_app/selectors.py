@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
@@ -77,9 +78,18 @@ def get_row(feedback_id: uuid.UUID) -> FeedbackRow:
 
 
 def list_feedback(
-    *, run_id: str = "", key: str = "", source: str = "", before: datetime | None = None, limit: int = 50
+    *,
+    run_id: str = "",
+    key: str = "",
+    source: str = "",
+    group: tuple[Dimension, str] | None = None,
+    before: datetime | None = None,
+    limit: int = 50,
 ) -> list[FeedbackRow]:
-    """Newest first, retracted rows included; page on with `before` = created_at of the last."""
+    """Newest first, retracted rows included; page on with `before` = created_at of the last.
+
+    `group` leaves those that a row of the roll-up by that dimension counts, and what was retracted of them.
+    """
     rows = Feedback.objects.all()
     if run_id:
         wanted = _uuid(run_id)
@@ -88,9 +98,20 @@ def list_feedback(
         rows = rows.filter(key=key)
     if source:
         rows = rows.filter(source=source)
+    if group is not None:
+        rows = _of_group(rows, *group)
     if before is not None:
         rows = rows.filter(created_at__lt=before)
     return _rows(rows.order_by("-created_at", "id")[: max(1, min(limit, 500))])
+
+
+def _of_group(rows: QuerySet[Feedback], by: Dimension, value: str) -> QuerySet[Feedback]:
+    rows = rows.filter(bound_at__isnull=False, score__isnull=False)
+    if by != "routing_version":
+        return rows.filter(**{by: value})
+    if not value:
+        return rows.filter(routing_version=None)
+    return rows.filter(routing_version=int(value)) if re.fullmatch(r"\d{1,9}", value) else rows.none()
 
 
 def history(feedback_id: str) -> list[FeedbackEvent]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 PAGE_SIZE = 50
+WORDS = {"assistant_id": "graph", "prompt_version": "prompt version", "routing_version": "routing version"}
 DIMENSIONS: tuple[selectors.Dimension, ...] = get_args(selectors.Dimension)
 
 
@@ -26,24 +27,37 @@ DIMENSIONS: tuple[selectors.Dimension, ...] = get_args(selectors.Dimension)
 @require_GET
 def feedback_list(request: HttpRequest) -> HttpResponse:
     """Newest first with a keyset pager; filters and the roll-up's dimension are in the address."""
-    wanted = {name: request.GET.get(name, "").strip()[:180] for name in ("key", "source", "by")}
+    wanted = {name: request.GET.get(name, "").strip()[:255] for name in ("key", "source", "by")}
+    if grouped := "group" in request.GET:
+        wanted["group"] = request.GET["group"][:255]
     by = next((each for each in DIMENSIONS if each == wanted["by"]), DIMENSIONS[0])
     before = parse_before(request.GET.get("before", ""))
     rows = selectors.list_feedback(
-        key=wanted["key"], source=wanted["source"], before=before, limit=PAGE_SIZE + 1
+        key=wanted["key"],
+        source=wanted["source"],
+        group=(by, wanted["group"]) if grouped else None,
+        before=before,
+        limit=PAGE_SIZE + 1,
     )
     page: dict[str, Any] = {
         "rows": rows[:PAGE_SIZE],
-        "rollup": selectors.score_rollup(by=by, key=wanted["key"]),
+        "rollup": [(row, behind(row, by)) for row in selectors.score_rollup(by=by, key=wanted["key"])],
         "wanted": wanted,
+        "grouped": grouped,
         "by": by,
-        "dimensions": DIMENSIONS,
+        "by_word": WORDS.get(by, by),
+        "dimensions": [(each, WORDS.get(each, each)) for each in DIMENSIONS],
         "sources": Feedback.Source.values,
         "keys": FeedbackKey.objects.all(),
         "newest": f"?{query(wanted)}" if before else "",
         "older": f"?{query(wanted, before=rows[PAGE_SIZE - 1].created_at)}" if len(rows) > PAGE_SIZE else "",
     }
     return render(request, "feedback/list.html", page)
+
+
+def behind(row: selectors.ScoreRow, by: selectors.Dimension) -> str:
+    """The address of the feedback that a mean is of."""
+    return "?" + urlencode({"key": row.key, "source": row.source, "by": by, "group": row.group})
 
 
 def parse_before(raw: str) -> datetime | None:
@@ -56,5 +70,5 @@ def parse_before(raw: str) -> datetime | None:
 
 
 def query(wanted: dict[str, str], *, before: datetime | None = None) -> str:
-    kept = {name: value for name, value in wanted.items() if value}
+    kept = {name: value for name, value in wanted.items() if value or name == "group"}
     return urlencode(kept | ({"before": before.isoformat()} if before else {}))

@@ -12,7 +12,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from django.db import InterfaceError, OperationalError
-from django.http import JsonResponse
+from django.http import HttpResponseBadRequest, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 from django.utils.decorators import sync_and_async_middleware
@@ -76,6 +76,31 @@ def database_away(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpR
 
     synchronous.process_exception = _say_away  # type: ignore[attr-defined]
     return synchronous
+
+
+@sync_and_async_middleware
+def without_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """PostgreSQL takes no NUL in any text, so an address that holds one is refused before it can reach a query."""
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> Any:
+            return _nul_refused(request) or await get_response(request)
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> Any:
+        return _nul_refused(request) or get_response(request)
+
+    return synchronous
+
+
+def _nul_refused(request: HttpRequest) -> HttpResponse | None:
+    if "\0" not in request.path and "%00" not in request.META.get("QUERY_STRING", ""):
+        return None
+    detail = "The address holds a NUL character (%00), which no text here has."
+    if request.path.startswith("/api/"):
+        return JsonResponse({"detail": detail}, status=400)
+    return HttpResponseBadRequest(detail, content_type="text/plain")
 
 
 def _say_away(request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "servestatic.middleware.ServeStaticMiddleware",
     "platform_site.middleware.CompressedPages",
     "platform_site.middleware.request_context",
+    "platform_site.middleware.without_nul",
     "platform_site.middleware.database_away",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

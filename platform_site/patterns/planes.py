@@ -102,7 +102,10 @@ def groups() -> Iterator[Group]:
         "of a run that came and one that did not; retracted; delivered, waiting, dead; means with intervals",
         (
             Example("feedback/list.html#latest", {"rows": judged(), "newest": "#main"}),
-            Example("feedback/list.html#rollup", {"rollup": scores(), "by": "pool"}),
+            Example(
+                "feedback/list.html#rollup",
+                {"rollup": [(one, "#main") for one in scores()], "by_word": "pool"},
+            ),
         ),
     )
 

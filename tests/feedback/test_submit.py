@@ -22,6 +22,7 @@ from feedback_app.services import (
 from feedback_app.store import FeedbackError
 
 if TYPE_CHECKING:
+    from django.test import Client
     from pytest_django.fixtures import Settings
 
 RUN = "0192f000-0000-7000-8000-000000000001"
@@ -131,6 +132,23 @@ def test_rollups_keep_sources_apart_and_say_how_sure_they_are() -> None:
     assert (human.source, human.mean, outcome.mean, outcome.count) == ("human", 1.0, 0.25, 20)
     # Wilson's interval for 5 of 20, from the textbook formula.
     assert (outcome.low, outcome.high) == pytest.approx((0.1119, 0.4687), abs=1e-3)
+
+
+def test_each_mean_opens_the_feedback_it_is_of(admin_client: Client) -> None:
+    for index in range(4):
+        run = str(uuid.uuid4())
+        submit_feedback(run_id=run, key="reply_received", score=float(index < 2), source="outcome")
+        facts = RunFacts(run, run, pool="EMAIL" if index else "CORE", routing_version=7 if index else None)
+        bind_runs(facts=[facts])
+    submit_feedback(run_id=str(uuid.uuid4()), key="reply_received", score=1, source="outcome")
+    for by in ("pool", "routing_version"):
+        page = admin_client.get("/feedback/", {"by": by})
+        behind = {row.group: (row.count, href) for row, href in page.context["rollup"]}
+        assert sorted(count for count, _ in behind.values()) == [1, 3]
+        for count, href in behind.values():
+            assert len(admin_client.get(f"/feedback/{href}").context["rows"]) == count
+    for odd in ("nonsense", "9" * 200, "\0"):
+        assert admin_client.get("/feedback/", {"by": "routing_version", "group": odd}).context["rows"] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import psycopg
+import pytest
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -13,6 +14,16 @@ def test_api_description_and_page_are_served_from_our_own_origin(admin_client: C
     assert admin_client.get("/api/openapi.json").json()["info"]["title"] == "Agentic sales platform"
     assert "/static/ninja/swagger-ui-bundle.js" in page
     assert "//cdn" not in page
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/feedback/?key=%00", "/campaigns/suppressions/?q=a%00", "/api/feedback?key=%00", "/registry/%00/"],
+)
+def test_a_nul_in_an_address_is_refused_before_the_database_is(admin_client: Client, address: str) -> None:
+    answer = admin_client.get(address)
+    assert answer.status_code == 400
+    assert "NUL" in answer.content.decode()
 
 
 def test_database_url_reaches_the_migrated_test_database(database_url: str) -> None:
