@@ -80,7 +80,7 @@ BAD = {
     "metadata is a list": (run(extra={"metadata": [1]}), "extra.metadata"),
     "metadata too deep to write": (
         run(extra={"metadata": {"x": json.loads("[" * 500 + "]" * 500)}}),
-        "value",
+        "extra",
     ),
 }
 
@@ -109,7 +109,7 @@ ODD = {
     "milliseconds": run(end_time=1795363287330),
     "own parent": (lambda r: {**r, "parent_run_id": r["id"]})(run()),
     "nul and markup": run(name="a\0<script>alert(1)</script>", inputs={"x": "\0"}),
-    "deep": run(inputs=json.loads("[" * 500 + "]" * 500)),
+    "deep": run(inputs=json.loads("[" * 240 + "]" * 240)),
     "long name": run(name="n" * 100_000),
 }
 
@@ -138,18 +138,50 @@ def test_what_is_no_json_is_quarantined(http: httpx.Client, cur: psycopg.Cursor[
     assert cur.fetchone() == (1,)
 
 
-def test_a_value_as_deep_as_json_may_be_does_not_close_its_trace(
-    http: httpx.Client, cur: psycopg.Cursor[Any]
+@pytest.mark.parametrize("field", ["inputs", "extra"])
+@pytest.mark.parametrize("depth", [250, 1023])
+def test_a_value_deeper_than_an_answer_may_be_does_not_close_its_trace(
+    http: httpx.Client, cur: psycopg.Cursor[Any], depth: int, field: str
 ) -> None:
     deep, good = run(), run()
     good["trace_id"] = deep["trace_id"]
-    inputs = (f"post.{deep['id']}.inputs", b"[" * 1024 + b"]" * 1024, "")  # two levels more inside a chunk
-    assert send(http, multipart(post(deep), inputs, post(good))).status_code == 202
+    value = (f"post.{deep['id']}.{field}", b'{"a":' + b"[" * depth + b"]" * depth + b"}", "")
+    assert send(http, multipart(post(deep), value, post(good))).status_code == 202
     assert [r.run_id for r in reader.load_runs(cur, [deep["trace_id"]])] == [good["id"]]
     assert reader.load_payload(cur, good["id"]) is not None
     cur.execute("SELECT item, reason FROM traces_app_quarantine")
     ((item, reason),) = cur.fetchall()
-    assert (item, "depth" in reason) == (deep["id"], True)
+    assert (item, reason.partition(":")[0]) == (deep["id"], field)
+
+
+@pytest.mark.parametrize(
+    "field", ["cursor", "run_type", "filter", "select", "id", "session", "start_time", "limit"]
+)
+def test_a_query_of_nonsense_is_refused_by_the_field_s_name(http: httpx.Client, field: str) -> None:
+    body = b'{"%s": %s}' % (field.encode(), b"[" * 1000 + b"]" * 1000)
+    answer = http.post("/langsmith/runs/query", content=body)
+    assert (answer.status_code, answer.json()["detail"].partition(":")[0]) == (422, field)
+
+
+def test_an_error_that_is_no_text_is_kept_as_it_was_sent(
+    http: httpx.Client, cur: psycopg.Cursor[Any]
+) -> None:
+    failed, deep = run(), "[" * 1000 + "]" * 1000
+    assert (
+        send(http, multipart(post(failed), (f"post.{failed['id']}.error", deep.encode(), ""))).status_code
+        == 202
+    )
+    (row,) = reader.load_runs(cur, [failed["trace_id"]])
+    assert (row.status, row.error) == ("error", deep)
+
+
+def test_a_value_as_deep_as_may_be_is_shown_again(http: httpx.Client) -> None:
+    deep = run()
+    inputs = (f"post.{deep['id']}.inputs", b'{"password": 1, "deep": ' + b"[" * 240 + b"]" * 240 + b"}", "")
+    assert send(http, multipart(post(deep), inputs)).status_code == 202
+    (shown,) = http.post("/langsmith/runs/query", json={"id": [deep["id"]]}).json()["runs"]
+    assert json.dumps(shown["inputs"]["deep"]) == "[" * 240 + "]" * 240
+    assert shown["inputs"]["password"] == redact.DEFAULT_REPLACEMENT
 
 
 @pytest.mark.parametrize("depth", [300, 1000])
@@ -164,16 +196,6 @@ def test_deep_feedback_is_refused_and_its_neighbours_stored(
     assert stored(cur, good)
     cur.execute("SELECT reason FROM traces_app_quarantine")
     assert ["value: " in reason for (reason,) in cur.fetchall()] == [True]
-
-
-def test_what_cannot_be_redacted_withholds_itself_alone(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:
-    deep, good = run(), run(inputs={"password": "canary", "kept": 1})
-    good["trace_id"] = deep["trace_id"]
-    inputs = (f"post.{deep['id']}.inputs", b"[" * 900 + b"]" * 900, "")
-    assert send(http, multipart(post(deep), inputs, post(good))).status_code == 202
-    payloads = reader.load_payloads(cur, [deep["id"], good["id"]])
-    assert payloads[deep["id"]].inputs == redact.FAILED
-    assert payloads[good["id"]].inputs == {"password": redact.DEFAULT_REPLACEMENT, "kept": 1}
 
 
 def test_frames_that_do_not_hold(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:
@@ -306,9 +328,27 @@ def test_a_rule_holds_however_json_writes_what_it_names(case: str) -> None:
     assert redact.DEFAULT_REPLACEMENT in json.dumps(said)
 
 
-def test_an_item_that_json_cannot_say_leaves_the_others_of_its_trace() -> None:
+def test_what_is_too_deep_to_be_cleaned_is_withheld_from_its_run_alone() -> None:
     good = make_part()
-    bad = make_part(trace_id=good.trace_id, payload={"inputs": "\ud800"})
+    deep = orjson.Fragment(b'{"password": "4711", "a": ' + b"[" * 900 + b"]" * 900 + b"}")
+    bundle = seal(
+        Bundle(parts=[good, make_part(trace_id=good.trace_id, payload={"inputs": deep})]), redact.Redactor()
+    )
+    whole, withheld = unpack(bundle.chunks[0].payload)
+    assert whole == {"inputs": {"q": 1}}
+    assert withheld["inputs"] == redact.FAILED
+
+
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_a_text_too_deep_to_be_cleaned_is_withheld(depth: int) -> None:
+    text = '{"password": "4711", "a": ' + "[" * depth + "]" * depth + "}"
+    assert redact.Ruleset().clean_text(text) == redact.FAILED
+
+
+@pytest.mark.parametrize("unsayable", ["\ud800", json.loads("[" * 253 + "]" * 253)])
+def test_an_item_that_json_cannot_say_leaves_the_others_of_its_trace(unsayable: Any) -> None:
+    good = make_part()
+    bad = make_part(trace_id=good.trace_id, payload={"inputs": unsayable})
     bundle = seal(Bundle(parts=[bad, good]), redact.Redactor())
     assert bundle.parts == [good]
     assert unpack(bundle.chunks[0].payload) == [{"inputs": {"q": 1}}]

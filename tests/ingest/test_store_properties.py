@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +17,9 @@ from traces_app.store.sketch import bucket_of, quantile
 from traces_app.store.writer import Writer
 
 from .parts import make_part, sealed
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = bytes(range(16))
 CHILD = bytes(range(1, 17))
@@ -121,6 +124,32 @@ async def test_two_processes_that_meet_a_new_trace_at_once_count_it_once(
     assert cur.fetchall() == [(3, 0, 1, 15)]
     cur.execute("SELECT count(*) FROM traces_app_runpart")
     assert cur.fetchone() == (6,)
+
+
+async def test_a_patch_that_repeats_its_post_is_stored(store_url: str, cur: psycopg.Cursor[Any]) -> None:
+    post = make_part(run_id=ROOT, digest=7)
+    patch = make_part(run_id=ROOT, digest=7, kind=1)
+    async with await psycopg.AsyncConnection.connect(store_url, autocommit=True) as conn:
+        for part in (post, patch):
+            assert await Writer(price=lambda _run: None).write(conn, [sealed(Bundle(parts=[part]))]) == 1
+    assert reader.load_runs(cur, [uuid_text(ROOT)])
+
+
+async def test_what_is_at_odds_with_the_store_holds_up_itself_alone(
+    store_url: str, cur: psycopg.Cursor[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from traces_app.ingest import group_commit
+
+    monkeypatch.setattr(group_commit, "PATIENCE_S", 0.2)
+    stored, other, neighbour = (sealed(Bundle(parts=[make_part(trace_id=ROOT, digest=n)])) for n in range(3))
+    other.parts[0].chunk_id = other.chunks[0].chunk_id = stored.chunks[0].chunk_id
+    group = group_commit.GroupCommit(store_url, Writer(price=lambda _run: None))
+    await group.start()
+    await group.commit(stored)
+    said = await asyncio.gather(group.commit(other), group.commit(neighbour), return_exceptions=True)
+    await group.stop()
+    assert [type(one) for one in said] == [group_commit.UnavailableError, type(None)]
+    assert len(reader.load_runs(cur, [uuid_text(ROOT)])) == 2
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=200))

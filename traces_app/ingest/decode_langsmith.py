@@ -11,7 +11,7 @@ import orjson
 
 from traces_app.ingest.http import RefusedError
 from traces_app.ingest.lift import clean_text, lift_metadata, lift_usage
-from traces_app.store.pack import fragment
+from traces_app.store.pack import nested_too_deeply
 from traces_app.store.records import (
     Attachment,
     Bundle,
@@ -176,11 +176,12 @@ def _fill(part: RunPart, run: LsRun, raw: dict[str, bytes]) -> None:
         raise BadItemError("extra.metadata: must be an object")
     for name in ("inputs", "outputs", "events", "serialized"):
         if values.get(name) is not None:
-            part.payload[name] = _unread(name, raw[name]) if values[name] else values[name]
+            part.payload[name] = orjson.Fragment(raw[name]) if values[name] else values[name]
     if extra:
         part.payload["extra"] = extra
     if error:
-        part.facts["error"] = str(error)[:MAX_ERROR]
+        text = error if isinstance(error, str) else raw["error"].decode()
+        part.facts["error"] = text[:MAX_ERROR]
     if metadata:
         part.facts["metadata"] = metadata
     if run.tags:
@@ -222,16 +223,12 @@ def _first_token(events: Any) -> int | None:
 
 def _json(name: str, raw: bytes) -> Any:
     try:
-        return orjson.loads(raw)
+        value = orjson.loads(raw)
     except ValueError as error:
         raise BadItemError(f"{name}: {error}") from error
-
-
-def _unread(name: str, raw: bytes) -> orjson.Fragment:
-    try:
-        return fragment(raw)
-    except ValueError as error:
-        raise BadItemError(f"{name}: {error}") from error
+    if name != "error" and nested_too_deeply(raw, value):
+        raise BadItemError(f"{name}: nested too deeply")
+    return value
 
 
 def _id(name: str, text: str) -> bytes:

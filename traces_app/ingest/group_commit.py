@@ -100,6 +100,9 @@ class GroupCommit:
                 await self._split(group, error)
                 return
             except _AGAIN as error:
+                if isinstance(error, psycopg.errors.UniqueViolation) and len(group) > 1:
+                    await self._halves(group)  # whatever is at odds with what is stored holds up itself alone
+                    return
                 if not isinstance(error, RacedError):
                     log.warning("write failed, trying again: %s", error)
                     await self._drop_connection()
@@ -114,12 +117,15 @@ class GroupCommit:
                         waiting.done.set_result(None)
                 return
 
+    async def _halves(self, group: list[_Waiting]) -> None:
+        middle = len(group) // 2
+        await self._write(group[:middle])
+        await self._write(group[middle:])
+
     async def _split(self, group: list[_Waiting], error: psycopg.DataError) -> None:
         """Find the item the database cannot take: halves of the group, then the parts of one request."""
         if len(group) > 1:
-            middle = len(group) // 2
-            await self._write(group[:middle])
-            await self._write(group[middle:])
+            await self._halves(group)
             return
         only = group[0]
         for bundle in _singles(only.bundle, str(error).partition("\n")[0]):

@@ -37,13 +37,13 @@ class Wanted:
         self.sessions = _ids(body, "session") or _ids(body, "project_ids")
         self.parent = next(iter(_ids(body, "parent_run")), None)
         self.is_root = body.get("is_root")
-        self.run_type = str(body.get("run_type") or "").lower()
+        self.run_type = _text(body, "run_type").lower()
         self.error = body.get("error", body.get("has_error"))
         self.since = _time(body, "start_time") or _time(body, "min_start_time")
         self.until = _time(body, "end_time") or _time(body, "max_start_time")
         self.select = _texts(body, "select") or _texts(body, "selects")
         self.limit = _limit(body)
-        self.after = _cursor(body.get("cursor"))
+        self.after = _cursor(_text(body, "cursor"))
         self.filter, self.of_root, self.of_tree = (
             langsmith_filter.parse(text) if (text := _text(body, name)) else None
             for name in ("filter", "trace_filter", "tree_filter")
@@ -216,10 +216,10 @@ def _time(body: dict[str, Any], name: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _cursor(value: Any) -> tuple[str, str] | None:
-    if not value:
+def _cursor(text: str) -> tuple[str, str] | None:
+    if not text:
         return None
-    seen_at, _, trace_id = str(value).partition("|")
+    seen_at, _, trace_id = text.partition("|")
     try:
         datetime.fromisoformat(seen_at)
     except ValueError:

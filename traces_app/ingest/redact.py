@@ -125,10 +125,14 @@ class Ruleset:
         return replacement
 
     def clean_text(self, text: str) -> str:
-        """Return the text with matches replaced; a text that is JSON is cleaned as JSON too."""
+        """Return the text with matches replaced; a text that is JSON is cleaned as JSON too, or withheld when too deep."""
         inner = opened(text)
-        if inner is not text and (cleaned := self.clean(inner)) != inner:
-            text = orjson.dumps(cleaned).decode()
+        if inner is not text:
+            try:
+                if (cleaned := self.clean(inner)) != inner:
+                    text = orjson.dumps(cleaned).decode()
+            except (RecursionError, TypeError):
+                return FAILED
         for pattern, replacement in self._patterns:
             text = pattern.sub(replacement.replace("\\", r"\\"), text)
         return text

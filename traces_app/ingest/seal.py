@@ -57,7 +57,7 @@ def _without_unsayable(parts: list[RunPart], quarantined: list[Quarantined]) -> 
     sayable = []
     for part in parts:
         try:
-            dump(part.facts), dump(part.payload)
+            dump([part.facts]), dump([part.payload])
         except (TypeError, ValueError) as error:
             quarantined.append(quarantine("seal", f"value: {error}", uuid_text(part.run_id), b""))
         else:
@@ -76,7 +76,7 @@ def _clean_part(part: RunPart, facts: Any, payload: Any, rules: Ruleset) -> tupl
         part.facts = rules.clean(facts)
         for column in _COLUMNS:
             setattr(part, column, rules.clean_text(getattr(part, column)))
-        return part.facts, rules.clean(payload)
+        return orjson.Fragment(dump(part.facts)), orjson.Fragment(dump(rules.clean(payload)))
     except Exception:  # closed on failure: what could not be cleaned is not stored
         log.exception("redaction failed, values withheld")
         part.facts = {"error": FAILED} if facts.get("error") else {}
