@@ -25,6 +25,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -244,7 +245,7 @@ def database(suffix: str = "", *, set_up_workers: bool = False) -> Iterator[str]
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {name}")
-    url = server.replace("/postgres?", f"/{name}?")
+    url = urlsplit(server)._replace(path=f"/{name}").geturl()
     try:
         if set_up_workers:
             subprocess.run(

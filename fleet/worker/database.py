@@ -11,10 +11,11 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from fleet.worker.errors import no_database
+from fleet.worker.errors import NoDatabase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from psycopg.abc import PQGen
 
@@ -59,12 +60,31 @@ def schema_of(pool: str) -> str:
     return f"pool_{pool.lower()}"
 
 
+class Connections(AsyncConnectionPool[Connection]):
+    """Lends connections to the store and to the graphs' checkpoints alike."""
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - psycopg's own
+        """Lend a connection.
+
+        Raises:
+            Refused: 503 when the database does not answer, or its schema is not set up.
+        """
+        try:
+            async with super().connection(timeout) as connection:
+                yield connection
+        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
+            raise NoDatabase() from None
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
+            raise NoDatabase("The database is not set up: run `python -m fleet.worker.setup`.") from error
+
+
 class Database:
     """A connection pool whose search path is the schema of one worker pool, jobs in `public` behind it."""
 
     def __init__(self, url: str, pool: str) -> None:
         options = f"-c search_path={schema_of(pool)},public"
-        self.connections: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self.connections = Connections(
             url,
             connection_class=PatientConnection,
             kwargs={
@@ -90,20 +110,9 @@ class Database:
     async def close(self) -> None:
         await self.connections.close()
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[Connection]:
-        """Lend a connection.
-
-        Raises:
-            Refused: 503 when the database does not answer, or its schema is not set up.
-        """
-        try:
-            async with self.connections.connection() as connection:
-                yield connection
-        except (PoolTimeout, psycopg.OperationalError, psycopg.InterfaceError):
-            raise no_database() from None
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
-            raise no_database("The database is not set up: run `python -m fleet.worker.setup`.") from error
+    def connect(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection; raises Refused as `Connections` says."""
+        return self.connections.connection()
 
     async def all(self, query: str, values: dict[str, Any]) -> list[DictRow]:
         """Run one statement, return its rows."""

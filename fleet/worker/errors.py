@@ -22,7 +22,10 @@ def busy(detail: str, retry_after: int = 1) -> Refused:
     return Refused(429, detail, {"retry-after": str(retry_after)})
 
 
-def no_database(
-    detail: str = "Threads and background runs need the database, which does not answer.",
-) -> Refused:
-    return Refused(503, detail, {"retry-after": "2"})
+class NoDatabase(Refused):
+    """503: what needs the database has to wait for it."""
+
+    def __init__(
+        self, detail: str = "Threads and background runs need the database, which does not answer."
+    ) -> None:
+        super().__init__(503, detail, {"retry-after": "2"})

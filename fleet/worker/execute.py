@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.sdk.tracing import graph_run
 from fleet.worker.encode import RunCancelled, dumps, error_of
+from fleet.worker.errors import NoDatabase
 from fleet.worker.live import LiveRun, Outcome
 from fleet.worker.messages import MessageEvents
 
@@ -23,7 +24,7 @@ async def execute(
 ) -> Outcome:
     """Run `graph` for `run` once a slot is free; emit its events; never raises for what the graph does.
 
-    It may run for `seconds`. With `resume` the graph goes on from its checkpoint instead of taking the input.
+    A background run raises NoDatabase when its checkpoints cannot be reached. It may run for `seconds`. With `resume` the graph goes on from its checkpoint instead of taking the input.
     """
     limit = asyncio.timeout(seconds)
     try:
@@ -36,6 +37,10 @@ async def execute(
             raise
         problem = error_of(RunCancelled(f"the run was cancelled ({run.cancel_action})"))
         return _failed(run, "interrupted", problem)
+    except NoDatabase as away:  # by the database of its checkpoints; no fault of the graph
+        if run.background:
+            raise
+        return _failed(run, "error", {"error": "BackendError", "message": away.detail, "kind": "backend"})
     except Exception as error:
         if limit.expired():
             problem = {

@@ -11,7 +11,8 @@ import psycopg
 from procrastinate import App, PsycopgConnector, RetryStrategy
 from procrastinate import exceptions as pe
 
-from fleet.worker.errors import Refused
+from fleet.worker.database import PatientConnection
+from fleet.worker.errors import NoDatabase, Refused
 from fleet.worker.threaded import Handover
 
 if TYPE_CHECKING:
@@ -27,14 +28,23 @@ _STALLED_S = 10.0
 _UPKEEP_S = 2.0
 
 
+class JobConnection(PatientConnection):
+    """procrastinate listens on one of these, and asks every 30 s whether it still hears."""
+
+    ANSWER_S = 40.0
+
+
 class JobQueue:
     """The queue `pool-<slug>`: defers runs in their transaction, and works through them."""
 
     def __init__(self, url: str, pool: str, run: Callable[[str], Awaitable[None]]) -> None:
         self.name = f"pool-{pool.lower()}"
         # The pool is shared by the fetch loop, heartbeats and job results.
-        self._app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4, timeout=5.0))
-        retry = RetryStrategy(max_attempts=20, wait=1, retry_exceptions={Handover, Refused, psycopg.Error})
+        connector = PsycopgConnector(
+            conninfo=url, connection_class=JobConnection, min_size=1, max_size=4, timeout=5.0
+        )
+        self._app = App(connector=connector)
+        retry = RetryStrategy(wait=1, retry_exceptions={Handover, NoDatabase, psycopg.Error})
 
         @self._app.task(name=_TASK, queue=self.name, retry=retry)
         async def run_job(run_id: str) -> None:

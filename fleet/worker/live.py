@@ -80,6 +80,8 @@ class LiveRun:
     threaded: bool
     streams: bool
     attempt: int = 1
+    #: A job runs it, and would run it again.
+    background: bool = False
     task: asyncio.Task[Outcome] | None = None
     cancel_action: CancelAction | None = None
     listeners: list[Listener] = field(default_factory=list)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fleet.worker.ended import EndedRuns
-from fleet.worker.errors import Refused, no_database
+from fleet.worker.errors import NoDatabase, Refused
 from fleet.worker.execute import execute
 from fleet.worker.ids import new_id
 from fleet.worker.live import CallFacts, LiveRun, LiveRuns, Outcome
@@ -48,13 +48,13 @@ class Service:
     def threaded(self) -> ThreadedRuns:
         """The runs of threads; refused with 503 in a worker without a database."""
         if self._threaded is None:
-            raise no_database("Threads and background runs need DATABASE_URL, which is not set.")
+            raise NoDatabase("Threads and background runs need DATABASE_URL, which is not set.")
         return self._threaded
 
     @property
     def jobs_queue(self) -> JobQueue:
         if self._jobs_queue is None:
-            raise no_database("Threads and background runs need DATABASE_URL, which is not set.")
+            raise NoDatabase("Threads and background runs need DATABASE_URL, which is not set.")
         return self._jobs_queue
 
     def keep(self, task: asyncio.Future[Any]) -> None:

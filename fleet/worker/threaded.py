@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 
 from fleet.sdk.propagation import Carried
 from fleet.worker.encode import RunCancelled, dumps, error_of
-from fleet.worker.errors import Refused
+from fleet.worker.errors import NoDatabase, Refused
 from fleet.worker.ids import new_id
 from fleet.worker.live import CallFacts, LiveRun, Outcome
 from fleet.worker.payload import parse_run
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("fleet.worker")
 _TURN_S = 0.1
 _POLL_S = 0.25
+#: A run that takes its process down with it must not do so for ever.
+_MOST_ATTEMPTS = 20
 _UNFINISHED = ("pending", "running")
 
 
@@ -160,6 +163,7 @@ class ThreadedRuns:
             threaded=True,
             streams=streams,
             attempt=row["attempt"],
+            background=row["background"],
         )
 
     # ── run ──
@@ -201,7 +205,7 @@ class ThreadedRuns:
         return snapshot if (snapshot.metadata or {}).get("run_id") == run.run_id else None
 
     async def _record(self, run: LiveRun, outcome: Outcome) -> Outcome:
-        """Commit how the run ended before anyone is told; what cannot be committed is a failure."""
+        """Commit how the run ended before anyone is told. What cannot be committed is a failure, or the job's to repeat."""
         for delay in (0.2, 1.0, 3.0, None):
             try:
                 await self._commit(run, outcome)
@@ -209,6 +213,8 @@ class ThreadedRuns:
             except (Refused, psycopg.Error):
                 if delay is None:
                     log.exception("run %s ended (%s) and could not be recorded", run.run_id, outcome.status)
+                    if run.background:
+                        raise
                     break
                 await asyncio.sleep(delay)
         problem = {"error": "BackendError", "message": "the outcome could not be recorded", "kind": "backend"}
@@ -253,14 +259,17 @@ class ThreadedRuns:
 
         Raises:
             Handover: The process stops; the run is pending again.
+            NoDatabase: It went away; the run is taken up again once its lease ran out.
         """
         row = await self._claim_background(run_id)
         if row is None:
             return
-        payload = parse_run(row["kwargs"])
-        run = self._live(
-            row, self.service.graph_for(row["graph_id"]), payload, _facts(row["facts"]), streams=True
-        )
+        try:
+            entry, payload = self._readmit(row)
+        except Refused as refused:
+            await self._end_refused(row, refused)
+            return
+        run = self._live(row, entry, payload, _facts(row["facts"]), streams=True)
         self.service.live.add(run)
         run.task = asyncio.create_task(self._run(run, 0.0))
         try:
@@ -270,6 +279,27 @@ class ThreadedRuns:
             await asyncio.wait({run.task})
             await self.store.hand_over(run_id, run.attempt)
             raise Handover from None
+
+    def _readmit(self, row: DictRow) -> tuple[CompiledGraph, RunPayload]:
+        """The graph and payload of an accepted run; raises Refused when another version of the worker accepted it."""
+        if row["attempt"] > _MOST_ATTEMPTS:
+            raise Refused(
+                500, f"the run was begun {_MOST_ATTEMPTS} times, and each time its process was lost"
+            )
+        return self.service.graph_for(row["graph_id"]), parse_run(row["kwargs"])
+
+    async def _end_refused(self, row: DictRow, refused: Refused) -> None:
+        problem = {"error": "Refused", "message": refused.detail}
+        await self.store.finish(
+            str(row["run_id"]),
+            row["attempt"],
+            status="error",
+            result=dumps({"__error__": problem}),
+            thread_status="error",
+            values=None,
+            interrupts={},
+            error=problem,
+        )
 
     async def _claim_background(self, run_id: str) -> DictRow | None:
         while (row := await self.store.claim(run_id)) is None:
@@ -285,7 +315,8 @@ class ThreadedRuns:
         """Wait for the end of a run, wherever it runs."""
         live = self.service.live.find(run_id, thread_id)
         if live is not None and live.task is not None:
-            return await asyncio.shield(live.task)
+            with contextlib.suppress(NoDatabase):  # its job will repeat it
+                return await asyncio.shield(live.task)
         while (row := await self._seen(thread_id, run_id)) is None or row["status"] in _UNFINISHED:  # noqa: ASYNC110 - another process may end it
             await asyncio.sleep(_POLL_S)
         return Outcome(status=row["status"], body=dumps(row["result"] if row["result"] is not None else {}))

@@ -147,13 +147,17 @@ def own_database() -> Iterator[str]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def set_up_jobs(url: str) -> None:
+    jobs = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=url))
+    with jobs.open():
+        jobs.schema_manager.apply_schema()
+
+
 @pytest.fixture(scope="session")
 def pool_database() -> Iterator[str]:
     """URL of a database of its own, with the job tables and the workers' schemas."""
     with own_database() as url:
-        jobs = procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=url))
-        with jobs.open():
-            jobs.schema_manager.apply_schema()
+        set_up_jobs(url)
         asyncio.run(set_up(url, ["EMAIL"]))
         yield url
 

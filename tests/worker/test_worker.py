@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from contract.registry import GRAPHS
 from fleet.worker import http as worker_http
 from fleet.worker.errors import Refused
 from fleet.worker.setup import set_up
-from tests.worker.conftest import SECRET, Server, own_database, start_worker
+from tests.worker.conftest import SECRET, Server, own_database, set_up_jobs, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,6 +186,50 @@ async def test_a_killed_workers_background_run_is_taken_up_from_its_checkpoint(
         assert (await client.threads.get(thread))["status"] == "idle"
     finally:
         second.stop()
+
+
+async def test_a_background_run_outlives_the_database_of_its_checkpoints(tmp_path: Path) -> None:
+    with own_database() as url, contextlib.ExitStack() as stack:
+        set_up_jobs(url)
+        await set_up(url, ["EMAIL"])
+        worker = start_worker(tmp_path / "log", url)
+        stack.callback(worker.stop)
+        database = stack.enter_context(psycopg.connect(url, autocommit=True))
+        client: Any = worker.client()
+        thread = (await client.threads.create())["thread_id"]
+        run = await client.runs.create(thread, "steps", input={"x": 1, "sleep": 1})
+        running = "SELECT 1 FROM pool_email.run WHERE status = 'running'"
+        assert await eventually(lambda: database.execute(running).fetchone() is not None)
+        database.execute("ALTER SCHEMA pool_email RENAME TO away")
+        assert await eventually(
+            lambda: (
+                database.execute("SELECT 1 FROM procrastinate_jobs WHERE attempts > 0").fetchone() is not None
+            )
+        )
+        database.execute("ALTER SCHEMA away RENAME TO pool_email")
+        database.execute("UPDATE pool_email.run SET lease_until = now()")  # as ten seconds would
+        async with asyncio.timeout(30):
+            values = await client.runs.join(thread, run["run_id"])
+        assert values["done"] == ["first", "second"]
+        assert (await client.threads.get(thread))["status"] == "idle"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [("graph_id = 'gone'", "Invalid assistant: 'gone'"), ("attempt = 20", "begun 20 times")],
+)
+async def test_a_background_run_that_cannot_be_run_again_leaves_no_busy_thread(
+    worker: Server, change: str, says: str
+) -> None:
+    client: Any = worker.client()
+    thread = (await client.threads.create())["thread_id"]
+    run = await client.runs.create(thread, PROBE, input={"x": 1}, after_seconds=1)
+    with psycopg.connect(worker.database_url, autocommit=True) as database:
+        database.execute(f"UPDATE pool_email.run SET {change} WHERE run_id = %s", (run["run_id"],))
+    async with asyncio.timeout(30):
+        outcome = await client.runs.join(thread, run["run_id"])
+    assert says in outcome["__error__"]["message"]
+    assert (await client.threads.get(thread))["status"] == "error"
 
 
 async def test_a_killed_workers_foreground_run_leaves_no_busy_thread(
