@@ -163,6 +163,13 @@ def test_a_query_of_nonsense_is_refused_by_the_field_s_name(http: httpx.Client, 
     assert (answer.status_code, answer.json()["detail"].partition(":")[0]) == (422, field)
 
 
+def test_feedback_with_a_number_beyond_64_bits_is_shown_again(http: httpx.Client) -> None:
+    sent = b'{"run_id":"%s","key":"k","value":{"n":%d}}' % (str(uuid.uuid4()).encode(), 2**64)
+    made = http.post("/langsmith/feedback", content=sent)
+    assert (made.status_code, made.json()["value"]) == (200, {"n": float(2**64)})
+    assert http.get(f"/langsmith/feedback/{made.json()['id']}").json()["value"] == {"n": float(2**64)}
+
+
 def test_an_error_that_is_no_text_is_kept_as_it_was_sent(
     http: httpx.Client, cur: psycopg.Cursor[Any]
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
+from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 
 from traces_app.store.records import uuid_bytes, uuid_text
@@ -12,9 +14,16 @@ from traces_app.store.records import uuid_bytes, uuid_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from psycopg import Connection
+
 T = TypeVar("T")
 _MAX_CONNECTIONS = 4
 _TIMEOUT_S = 5.0
+
+
+def _configure(conn: Connection[Any]) -> None:
+    # The reader that ingest has for JSON: of a number beyond 64 bits it makes one that it can write again.
+    set_json_loads(orjson.loads, conn)
 
 
 class Reads:
@@ -27,6 +36,7 @@ class Reads:
             max_size=_MAX_CONNECTIONS,
             timeout=_TIMEOUT_S,
             open=False,
+            configure=_configure,
             kwargs={"autocommit": True, "application_name": "ingest-reads"},
         )
         self._open = False
