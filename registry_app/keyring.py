@@ -45,6 +45,10 @@ class KeyFacts:
     def expired(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 
+    def sign(self, text: str) -> str:
+        """A mark on the text that opens what it names without the key, for as long as the key is live."""
+        return hmac.new(self.key_hash.encode(), text.encode(), "sha256").hexdigest()
+
 
 class KeyRing:
     """The keys by hash. Immutable: a change of keys makes a new ring."""
@@ -64,6 +68,13 @@ class KeyRing:
         if facts is None or not hmac.compare_digest(facts.key_hash, digest) or facts.expired(now):
             return None
         return facts
+
+    def signer(self, text: str, mark: str, now: datetime) -> KeyFacts | None:
+        """The facts of the key that put the mark on the text, None when no live one did."""
+        for facts in self._by_hash.values():
+            if hmac.compare_digest(facts.sign(text).encode(), mark.encode()) and not facts.expired(now):
+                return facts
+        return None
 
     def to_json(self) -> bytes:
         """For the copy on disk, which is read when the database is away."""

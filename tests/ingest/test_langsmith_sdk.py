@@ -110,6 +110,7 @@ def test_the_sdk_reads_runs_projects_and_feedback(client: langsmith.Client) -> N
     assert [(f.score, f.comment) for f in kept] == [(1.0, "good")]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_attachments_are_stored_and_served(
     client: langsmith.Client, cur: psycopg.Cursor, server: Server
 ) -> None:
@@ -127,3 +128,13 @@ def test_attachments_are_stored_and_served(
         f"{server.langsmith}/runs/{run_id}/attachments/notes", headers={"x-api-key": INGEST_KEY}
     )
     assert served.content == b"some notes"
+    (found,) = (client.read_run(run_id).attachments or {}).items()
+    assert (found[0], found[1]["reader"].read()) == ("notes", b"some notes")
+    address = f"{server.langsmith}{found[1]['presigned_url']}"
+    for other in (
+        address[:-1] + "x",
+        address.replace("until=", "until=9"),
+        address.partition("?")[0],
+        address.replace("/notes", "/other"),
+    ):
+        assert httpx.get(other).status_code == 401, other

@@ -19,6 +19,7 @@ class KeyRingLike(Protocol):
     """`registry_app.keyring.KeyRing`, as far as it is needed here."""
 
     def find(self, raw: str, now: datetime) -> Any: ...
+    def signer(self, text: str, mark: str, now: datetime) -> Any: ...
 
 
 class Live(Protocol):
@@ -54,6 +55,12 @@ class Admission:
         if "*" not in key.scopes and not set(scopes) & set(key.scopes):
             raise RefusedError(403, f"x-api-key: needs the scope {' or '.join(scopes)}")
         request.key = key
+
+    def open_signed(self, request: Request, text: str, mark: str) -> None:
+        """Find the key that signed the address, as if it had been sent. Raises `RefusedError` 401."""
+        request.key = self._live.keyring.signer(text, mark, datetime.now(UTC))
+        if request.key is None:
+            raise RefusedError(401, "mark: not of a live key")
 
     @contextmanager
     def room_for(self, request: Request) -> Iterator[None]:

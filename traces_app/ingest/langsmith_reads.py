@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -9,7 +10,7 @@ from urllib.parse import unquote
 from psycopg import sql
 
 from traces_app.ingest.http import Answer, RefusedError, Request, json_object
-from traces_app.ingest.langsmith_runs import Wanted, load_runs, run_json, run_json_v2
+from traces_app.ingest.langsmith_runs import Wanted, attachment_text, load_runs, run_json, run_json_v2
 from traces_app.store import reader
 from traces_app.store.writer import ADD_PROJECTS, project_id
 
@@ -34,11 +35,21 @@ class LangSmithReads:
 
     async def run(self, request: Request) -> Answer:
         """`GET /runs/{id}`."""
-        return Answer.json(run_json(*await self._one(request)))
+        return Answer.json(run_json(*await self._one(request), request.key))
 
     async def attachment(self, request: Request) -> Answer:
-        """`GET /runs/{id}/attachments/{name}`."""
-        run_id, name = request.args["id"], unquote(request.args["name"])
+        """`GET /runs/{id}/attachments/{name}`, with a key or at an address that one signed."""
+        run_id, name = request.args["id"].lower(), unquote(request.args["name"])
+        query = request.query()
+        if "mark" in query:
+            until = digits(query, "until", "0")
+            if int(until) * 60 < time.time():
+                raise RefusedError(401, "until: this address is over")
+            self._ingest.admission.open_signed(
+                request, attachment_text(run_id, name, until), query["mark"][0]
+            )
+        else:
+            self._ingest.admission.authenticate(request, "ingest", "read")
         runs = await self._ingest.reads.run(lambda cur: reader.load_runs_by_id(cur, [run_id]))
         if not any(request.key.project in {"", run.project} for run in runs):
             raise RefusedError(404, "attachment not found")
@@ -56,17 +67,21 @@ class LangSmithReads:
     async def query(self, request: Request) -> Answer:
         """`POST /runs/query`."""
         runs, wanted, cursor = await self._query(request)
-        return Answer.json({"runs": [run_json(*r, wanted.select) for r in runs], "cursors": {"next": cursor}})
+        return Answer.json(
+            {"runs": [run_json(*r, request.key, wanted.select) for r in runs], "cursors": {"next": cursor}}
+        )
 
     async def query_v2(self, request: Request) -> Answer:
         """`POST /api/v2/runs/query`."""
         runs, wanted, cursor = await self._query(request)
-        items = [run_json_v2(*run, wanted.select) for run in runs]
+        items = [run_json_v2(*run, request.key, wanted.select) for run in runs]
         return Answer.json({"items": items, "next_cursor": cursor})
 
     async def run_v2(self, request: Request) -> Answer:
         """`GET /api/v2/runs/{id}?selects=…`."""
-        return Answer.json(run_json_v2(*await self._one(request), request.query().get("selects")))
+        return Answer.json(
+            run_json_v2(*await self._one(request), request.key, request.query().get("selects"))
+        )
 
     async def _one(self, request: Request) -> tuple[RunRow, RunPayload]:
         found = await self._ingest.reads.run(lambda cur: load_runs(cur, [request.args["id"]]))

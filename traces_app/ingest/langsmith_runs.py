@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_LIMIT = 100
+_OPEN_MINUTES = 60
 _ALWAYS = ("id", "name", "run_type", "trace_id", "start_time", "session_id")
 _STATUS = {"ok": "success", "error": "error", "running": "pending"}
 # Order and cursor are (first seen, trace id), so pages do not shift while runs arrive.
@@ -108,9 +110,24 @@ def load_runs(cur: Any, run_ids: list[str]) -> list[tuple[RunRow, RunPayload]]:
     return [(r, payloads[r.run_id]) for r in rows]
 
 
-def run_json(run: RunRow, payload: RunPayload, select: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the run as LangSmith's API shows it; of `select` only those fields, and what SDKs cannot do without."""
-    base = f"/runs/{run.run_id}/attachments/"
+def attachment_text(run_id: str, name: str, until: str) -> str:
+    """Return what a key signs to open an attachment for a while; `until` is a minute since 1970."""
+    return f"attachment\n{run_id}\n{name}\n{until}"
+
+
+def _attachments(run: RunRow, key: Any) -> dict[str, str]:
+    """The addresses of a run's attachments, which SDKs open without the key that asked for them."""
+    until = str(int(time.time()) // 60 + _OPEN_MINUTES)
+    addresses = {}
+    for name in run.attachments:
+        addresses[name] = f"/runs/{run.run_id}/attachments/{quote(name, safe='')}"
+        if key is not None:
+            addresses[name] += f"?until={until}&mark={key.sign(attachment_text(run.run_id, name, until))}"
+    return addresses
+
+
+def run_json(run: RunRow, payload: RunPayload, key: Any, select: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the run as LangSmith's API shows it to a key; of `select` only those fields, and what SDKs cannot do without."""
     shown = {
         "id": run.run_id,
         "trace_id": run.trace_id,
@@ -138,16 +155,18 @@ def run_json(run: RunRow, payload: RunPayload, select: Iterable[str] = ()) -> di
         "child_run_ids": None,
         "parent_run_ids": [],
         "app_path": f"/traces/{run.trace_id}",
-        "s3_urls": {f"attachment.{n}": {"presigned_url": base + quote(n)} for n in run.attachments},
+        "s3_urls": {f"attachment.{n}": {"presigned_url": at} for n, at in _attachments(run, key).items()},
     }
     wanted = {*select, *_ALWAYS} if select else shown.keys()
     return {name: value for name, value in shown.items() if name in wanted}
 
 
-def run_json_v2(run: RunRow, payload: RunPayload, select: Iterable[str] | None = None) -> dict[str, Any]:
+def run_json_v2(
+    run: RunRow, payload: RunPayload, key: Any, select: Iterable[str] | None = None
+) -> dict[str, Any]:
     """Return the run as the v2 API shows it; `select` holds upper-case names of fields, none means all."""
     latency = (run.end - run.start).total_seconds() if run.start and run.end else None
-    classic = run_json(run, payload)
+    classic = run_json(run, payload, key)
     shown = {
         **{name: classic[name] for name in _SAME},
         "run_type": run.run_type.upper(),
@@ -159,7 +178,7 @@ def run_json_v2(run: RunRow, payload: RunPayload, select: Iterable[str] | None =
         "manifest": payload.serialized,
         "thread_id": run.thread_id,
         "total_cost": None if run.cost is None else float(run.cost),
-        "attachments": {n: f"/runs/{run.run_id}/attachments/{quote(n)}" for n in run.attachments},
+        "attachments": _attachments(run, key),
         "error_preview": (run.error or "")[:200] or None,
         "inputs_preview": str(payload.inputs)[:200] if payload.inputs else None,
         "outputs_preview": str(payload.outputs)[:200] if payload.outputs else None,

@@ -74,7 +74,7 @@ class LinkDoor:
         traces = {row.trace_id for row, _ in found if row.run_id == root}
         for row, payload in found:
             if row.run_id == wanted.lower() and row.trace_id in traces:
-                return Answer.json(run_json(row, payload))
+                return Answer.json(run_json(row, payload, None))
         raise RefusedError(404, "run not found")
 
     async def public_query(self, request: Request) -> Answer:
@@ -91,7 +91,7 @@ class LinkDoor:
             return wanted.load(cur, project)
 
         runs, _cursor = await self._ingest.reads.run(read)
-        shown = [run_json(row, payload, wanted.select) for row, payload in runs]
+        shown = [run_json(row, payload, None, wanted.select) for row, payload in runs]
         return Answer.json({"runs": shown, "cursors": {"next": None}})
 
     async def create_tokens(self, request: Request) -> Answer:

@@ -46,8 +46,6 @@ ROUTES = (
         "GET",
         f"/langsmith/runs/{_ID}/attachments/(?P<name>[^/]+)",
         lambda i: i.langsmith_reads.attachment,
-        "ingest",
-        "read",
     ),
     _route("POST", "/langsmith/runs/query", lambda i: i.langsmith_reads.query, "ingest", "read"),
     _route("POST", f"/langsmith{_V2}/runs/query", lambda i: i.langsmith_reads.query_v2, "ingest", "read"),
