@@ -29,7 +29,7 @@ class Carried:
     baggage: str = ""
 
 
-_carried: ContextVar[Carried | None] = ContextVar("carried", default=None)
+_carried: ContextVar[Carried] = ContextVar("carried", default=Carried())  # noqa: B039 - it is frozen
 
 
 def carry(headers: Carried) -> None:
@@ -43,7 +43,7 @@ def outbound_headers() -> dict[str, str]:
     The innermost open trace wins: a LangSmith run over the header this run came with, an OpenTelemetry span over
     its traceparent.
     """
-    carried = _carried.get() or Carried()
+    carried = _carried.get()
     headers = {
         "traceparent": carried.traceparent,
         "tracestate": carried.tracestate,
