@@ -234,7 +234,8 @@ def apply(outcome: sending.Outcome, row: Enrollment, touch: Touch) -> None:
 
 
 def put_off(row: Enrollment, until: dt.datetime) -> None:
-    row.due_at, row.claimed_by, row.attempts = until, "", 0
+    row.due_at, row.claimed_by = until, ""
+    row.begin_anew()
 
 
 def park(row: Enrollment, touch: Touch, why: str) -> None:

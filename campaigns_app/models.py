@@ -190,6 +190,8 @@ class Enrollment(models.Model):
         Status.STOPPED,
         Status.FAILED,
     )
+    #: What is left in `attempts` when a step that was claimed before begins anew; 0 is for one nobody ever claimed.
+    TRIED: ClassVar = 1
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="enrollments")
@@ -218,6 +220,15 @@ class Enrollment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.contact} in {self.campaign}"
+
+    @property
+    def tried_before(self) -> bool:
+        """Whether this claim of the step is not its first: what the others began may have gone on without them."""
+        return self.attempts > self.TRIED
+
+    def begin_anew(self) -> None:
+        """Forget the tries of this step and what they met, but not that there were any."""
+        self.attempts, self.last_error = min(self.attempts, self.TRIED), ""
 
 
 class Touch(models.Model):

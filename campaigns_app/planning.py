@@ -86,7 +86,7 @@ def unpark(enrollment: Enrollment) -> None:
     """Let an enrollment that waited for a person go on as its campaign does."""
     if enrollment.status == Enrollment.Status.PARKED:
         enrollment.status = resting_status(enrollment.campaign)
-        enrollment.attempts, enrollment.last_error = 0, ""
+        enrollment.begin_anew()
 
 
 def plan_next(enrollment: Enrollment, *, done: int, after: dt.datetime) -> None:

@@ -1,7 +1,7 @@
 """Drive a resumable graph that keeps a contact's whole sequence: one thread an enrollment, woken for each step.
 
-The thread is the graph's memory, the rows are ours. A process may die between the two, so the thread is read
-before it is woken: a letter it wrote already is taken, never asked for again.
+The thread is the graph's memory, the rows are ours. A process may die between the two, so wherever a step was tried
+before, the thread is read before it is woken: a letter it wrote already is taken, never asked for again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_on_thread(graph: str, enrollment: Enrollment, given: Mapping[str, obje
         LangGraphError: The run failed, or the graph ended its sequence without another letter.
     """
     thread, taken = str(enrollment.pk), len(enrollment.touches.all())
-    state = thread_state(thread) or {}
+    state = thread_state(thread) or {} if enrollment.tried_before else {}
     if len(mails_of(state.get("values"))) <= taken:
         result = run_graph_with_meta(
             graph,

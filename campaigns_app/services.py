@@ -107,7 +107,7 @@ def resume_rows(campaign: Campaign, rows: QuerySet[Enrollment]) -> int:
     for each in plan:
         each.enrollment.due_at, each.enrollment.held = each.due_at, False
         each.enrollment.status = planning.resting_status(campaign)
-        each.enrollment.attempts, each.enrollment.last_error = 0, ""
+        each.enrollment.begin_anew()
     planning.keep([each.enrollment for each in plan])
     return len(plan)
 

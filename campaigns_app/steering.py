@@ -131,3 +131,4 @@ def skip(row: Enrollment) -> None:
     """Leave out the next step; the one after it is planned from now."""
     planning.unpark(row)
     planning.plan_next(row, done=row.position, after=timezone.now())
+    row.attempts = Enrollment.TRIED  # the letter of the step left out may be written just now

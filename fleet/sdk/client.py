@@ -45,15 +45,16 @@ def run_graph_with_meta(
     """Run a graph; return its output with the ids to store beside it.
 
     With `thread_id` (a UUID) it runs on that thread, made when there is none; `command={"resume": …}` wakes a
-    graph that waits there.
+    graph that waits there, on a thread that is.
 
     Raises:
         LangGraphError: As `run_graph`; status 409 when the thread is busy or the graph keeps no checkpoints.
     """
     import httpx
 
-    extra = {"if_not_exists": "create", "command": command} if thread_id else {}
-    call = calls.make_call(calls.run_path(thread_id), assistant_id, input, config=config, **extra)
+    made = "create" if thread_id and command is None else None
+    path = calls.run_path(thread_id)
+    call = calls.make_call(path, assistant_id, input, config=config, command=command, if_not_exists=made)
     began = time.perf_counter()
     try:
         with _open(call, timeout) as answer:

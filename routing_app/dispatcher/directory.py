@@ -111,6 +111,8 @@ class ThreadDirectory:
             (thread_id, _json(metadata), pool),
         )
         if made is not None:
+            if pool:
+                self._remember(thread_id, pool)
             return made, True
         existing = await self.get(thread_id)
         return (

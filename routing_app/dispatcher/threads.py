@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: How many threads a search brings up to date before it filters by status.
 REFRESHED = 500
 _AT_ONCE = 16
+#: Statuses of a refusal before the pool got the run.
+NOT_BEGUN = (429, 503)
 _SAFE_POSTS = {"history", "checkpoint"}
 
 
@@ -206,18 +208,24 @@ class Threads:
         run = peek_run(body)
         target = self._board.target(call, run, threaded=True)
         directory = self._board.directory
-        bound = directory.known_pool(thread_id)
+        bound, new = directory.known_pool(thread_id), False
         if not bound:
-            row = await directory.get(thread_id)
-            if row is None and run.if_not_exists == "create":
-                row, _ = await directory.create(thread_id, {})
+            if run.if_not_exists == "create":  # the pool reads it too, and makes the thread with the run
+                row, new = await directory.create(thread_id, _labels(target), pool=target.pool)
+            else:
+                row = await directory.get(thread_id)
             if row is None:
                 raise Problem(404, "Thread or assistant not found.", kind="client")
             bound = row.pool or await self._bind(row, target)
         if bound != target.pool:
             raise _elsewhere(thread_id, bound, target)
         directory.touch(thread_id)
-        await self._board.send(call, self._board.pool(bound), body, mode, timeout_s=target.timeout_s)
+        try:
+            await self._board.send(call, self._board.pool(bound), body, mode, timeout_s=target.timeout_s)
+        except Problem as problem:
+            if new and problem.status in NOT_BEGUN:
+                await directory.delete(thread_id)
+            raise
         directory.touch(thread_id)
 
     async def _bind(self, row: ThreadRow, target: Target, *, seed: dict[str, Any] | None = None) -> str:
@@ -226,7 +234,7 @@ class Threads:
         The pool is made to know the thread first, so that a bound thread is one its pool has: a pool that does not
         answer leaves the thread free, and of two first runs at once neither meets a pool without it.
         """
-        labels = {"graph_id": target.assistant_id, "assistant_id": target.uuid}
+        labels = _labels(target)
         wanted = {
             **(seed or {}),
             "thread_id": row.thread_id,
@@ -316,6 +324,10 @@ _EMPTY_STATE: dict[str, Any] = {
     "values": {}, "next": [], "tasks": [], "metadata": {}, "created_at": None, "checkpoint": None,
     "parent_checkpoint": None, "interrupts": [], "checkpoint_id": None, "parent_checkpoint_id": None,
 }  # fmt: skip
+
+
+def _labels(target: Target) -> dict[str, Any]:
+    return {"graph_id": target.assistant_id, "assistant_id": target.uuid}
 
 
 def not_found(thread_id: str) -> Problem:

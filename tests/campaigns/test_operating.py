@@ -265,3 +265,27 @@ def test_steps_know_their_days() -> None:
         3,
         2,
     ]
+
+
+def test_a_thread_is_read_wherever_somebody_may_have_woken_it_before(campaign: Campaign) -> None:
+    row = enroll(campaign)
+
+    def claimed() -> Enrollment:
+        Enrollment.objects.update(due_at=timezone.now() - dt.timedelta(hours=1))
+        assert engine.claim_due(worker="w", limit=10) == [row.pk]
+        return Enrollment.objects.get()
+
+    def again(action: str) -> None:
+        steering.act(steering.Selection(campaign), action)
+
+    assert not claimed().tried_before
+    assert claimed().tried_before, "the lease of a process that died"
+    again("pause")
+    again("resume")
+    assert claimed().tried_before, "a pause does not tell what a dead process had begun"
+    engine.put_off(later := Enrollment.objects.get(), timezone.now())
+    later.save()
+    assert claimed().tried_before
+    composed(row)
+    advance(row.pk)
+    assert not claimed().tried_before, "the next step is nobody's yet"

@@ -87,6 +87,19 @@ async def test_an_unknown_thread_is_404_unless_it_may_be_made(threaded: Site) ->
     assert missing.json()["detail"] == "Thread or assistant not found."
     made = await threaded.http.post(f"/threads/{thread}/runs/wait", json=EMAIL | {"if_not_exists": "create"})
     assert made.status_code == 200
+    assert (await threaded.http.get(f"/threads/{thread}")).json()["metadata"]["graph_id"] == "probe_email"
+    elsewhere = await threaded.http.post(f"/threads/{thread}/runs/wait", json=CORE)
+    assert elsewhere.json()["code"] == "OTHER_POOL"
+
+
+async def test_a_thread_that_was_to_be_made_by_a_run_that_never_began_is_not(threaded: Site) -> None:
+    thread = str(uuid.uuid4())
+    made = {"if_not_exists": "create"}
+    threaded.email.behave = "leave"
+    refused = await threaded.http.post(f"/threads/{thread}/runs/wait", json=EMAIL | made)
+    assert refused.status_code == 503
+    assert (await threaded.http.get(f"/threads/{thread}")).status_code == 404
+    assert (await threaded.http.post(f"/threads/{thread}/runs/wait", json=CORE | made)).status_code == 200
 
 
 async def test_creating_twice_is_409_or_nothing(threaded: Site) -> None:

@@ -87,7 +87,7 @@ async def critique(state: EmailState) -> Update:
     return {"critique": answer.data, **answer.facts()}
 
 
-def after_critique(state: EmailState) -> Literal["refine", "keep"]:
+async def after_critique(state: EmailState) -> Literal["refine", "keep"]:
     return "refine" if state["critique"]["verdict"] == "revise" else "keep"
 
 
@@ -96,7 +96,7 @@ async def refine(state: EmailState) -> Update:
     return {"subject": answer.data["subject"], "body": answer.data["body"], "refined": True, **answer.facts()}
 
 
-def keep(state: EmailState) -> Update:
+async def keep(state: EmailState) -> Update:
     """The draft was good: it is the letter."""
     return {"subject": state["draft"]["subject"], "body": state["draft"]["body"], "refined": False}
 

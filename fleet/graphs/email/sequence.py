@@ -2,6 +2,8 @@
 
 One thread is one enrollment. The graph writes and decides; sending is the caller's, who resumes it with
 `{"event": "timer"}` when the wait is over or `{"event": "reply", "message": {…}}` when an answer came.
+Every step is `async`, those that await nothing as well: LangGraph hands any other to a thread, which costs more than
+the step itself.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class SequenceState(EmailState, total=False):
     mails: Annotated[list[dict[str, Any]], operator.add]
 
 
-def begin(state: SequenceState) -> Update:
+async def begin(state: SequenceState) -> Update:
     waits = state.get("waits")
     return {
         "waits": DEFAULT_WAITS if waits is None else waits,
@@ -83,11 +85,11 @@ async def draft(state: SequenceState) -> Update:
     return {"draft": answer.data, **answer.facts()}
 
 
-def record(state: SequenceState) -> Update:
+async def record(state: SequenceState) -> Update:
     return {"mails": [{"kind": state["kind"], "subject": state["subject"], "body": state["body"]}]}
 
 
-def wait(state: SequenceState) -> Update:
+async def wait(state: SequenceState) -> Update:
     """Sleep until the timer or an answer. A resume that is neither is told so, and the sleep goes on."""
     from langgraph.types import interrupt
 
@@ -109,7 +111,7 @@ def _awake(state: SequenceState, heard: dict[str, Any]) -> Update:
     return {}
 
 
-def after_waiting(state: SequenceState) -> Literal["read", "draft", "finish"]:
+async def after_waiting(state: SequenceState) -> Literal["read", "draft", "finish"]:
     if state["event"] == "reply":
         return "read"
     # Silence after an answer of ours ends the sequence: what was asked has been answered.
@@ -122,7 +124,7 @@ async def read(state: SequenceState) -> Update:
     return {**answer.data, **answer.facts()}
 
 
-def after_reading(state: SequenceState) -> Literal["draft", "stop", "hand_over"]:
+async def after_reading(state: SequenceState) -> Literal["draft", "stop", "hand_over"]:
     match state["handling"]:
         case "letter":
             return "draft"
@@ -132,15 +134,15 @@ def after_reading(state: SequenceState) -> Literal["draft", "stop", "hand_over"]
             return "hand_over"
 
 
-def stop(state: SequenceState) -> Update:
+async def stop(state: SequenceState) -> Update:
     return {"outcome": "stopped"}
 
 
-def hand_over(state: SequenceState) -> Update:
+async def hand_over(state: SequenceState) -> Update:
     return {"outcome": "handed_over"}
 
 
-def finish(state: SequenceState) -> Update:
+async def finish(state: SequenceState) -> Update:
     count = len(state["mails"])
     return {"outcome": "finished", "reason": f"{count} mail{'s' * (count > 1)} sent, no further answer"}
 
