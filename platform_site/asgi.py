@@ -125,9 +125,12 @@ def _parts(role: str) -> dict[str, Part]:
 
 def _django() -> App:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "platform_site.settings")
-    from django.core.asgi import get_asgi_application
+    import django
 
-    return get_asgi_application()  # type: ignore[return-value] # Django types the scope more narrowly
+    django.setup(set_prefix=False)
+    from platform_site.handler import OneThread
+
+    return OneThread()  # type: ignore[return-value] # Django types the scope more narrowly
 
 
 def create(environment: Environment) -> Switch:

@@ -8,14 +8,12 @@ import logging
 import re
 import time
 import uuid
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponseBadRequest, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
-from django.utils.decorators import sync_and_async_middleware
 
 from platform_site.lib.logs import log_context
 
@@ -40,42 +38,25 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{8,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@sync_and_async_middleware
 def request_context(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """A caller's well-formed `x-request-id` is kept, else one is made; `traceparent` gives the trace id."""
-    if iscoroutinefunction(get_response):
 
-        async def asynchronous(request: HttpRequest) -> HttpResponse:
-            started = time.perf_counter()
-            with log_context(**_ids(request)):
-                return _finish(request, await get_response(request), started)
-
-        return asynchronous
-
-    def synchronous(request: HttpRequest) -> HttpResponse:
+    def answer(request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         with log_context(**_ids(request)):
             return _finish(request, get_response(request), started)
 
-    return synchronous
+    return answer
 
 
-@sync_and_async_middleware
 def database_away(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Says that the database is away, and that calls go on without it, instead of a bare failure."""
-    if iscoroutinefunction(get_response):
 
-        async def asynchronous(request: HttpRequest) -> Any:
-            return await get_response(request)
-
-        asynchronous.process_exception = _say_away  # type: ignore[attr-defined]
-        return asynchronous
-
-    def synchronous(request: HttpRequest) -> Any:
+    def answer(request: HttpRequest) -> Any:
         return get_response(request)
 
-    synchronous.process_exception = _say_away  # type: ignore[attr-defined]
-    return synchronous
+    answer.process_exception = _say_away  # type: ignore[attr-defined]
+    return answer
 
 
 @sync_and_async_middleware

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -12,6 +12,9 @@ from platform_site import env, pg
 from platform_site.local_secrets import local_secrets
 from platform_site.logging import config as logging_config
 from platform_site.production import problems
+
+if TYPE_CHECKING:
+    from wsgiref.headers import Headers
 
 ENV = env.read()
 BASE_DIR = env.REPOSITORY
@@ -48,7 +51,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "platform_site.middleware.CompressedPages",
     "platform_site.middleware.request_context",
     "platform_site.middleware.without_nul",
@@ -111,6 +113,13 @@ FORMAT_MODULE_PATH = "platform_site.formats"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+
+
+def SERVESTATIC_ADD_HEADERS_FUNCTION(headers: Headers, _path: str, _url: str) -> None:
+    """Files go out before Django's middleware, which says so of all else."""
+    headers["X-Content-Type-Options"] = "nosniff"
+
+
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
