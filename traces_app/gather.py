@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -21,7 +21,7 @@ MAX_TRACES = 200
 MAX_HOPS = 1000
 _ROUNDS = 6
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
-_HOP_FIELDS = tuple(one.name for one in fields(DispatchRow))
+_HOP_FIELDS = DispatchRow.__struct_fields__
 _HOPS = f"SELECT {', '.join(_HOP_FIELDS)} FROM routing_app_dispatchrecord WHERE {{which}} ORDER BY received_at, id LIMIT %s"  # noqa: S608
 #: Columns of a record → what they may be. A record that meets one of them is meant.
 Which = dict[str, set[str]]
@@ -49,11 +49,11 @@ def gather(any_id: str, opened: Collection[str] = ()) -> Action | None:
     opened = {*opened, any_id.lower()}
     action = Action()
     with connection.cursor() as cursor:
-        sizes = reader.traces_of(cursor, [any_id])
-        found = _hops(cursor, _named(any_id))
+        sizes: dict[str, int] = {}
         asked: set[str] = set()
+        found = _hops(cursor, _named(any_id))
         for _ in range(_ROUNDS):
-            ids = _traces_named(found) - asked
+            ids = ({any_id} | _traces_named(found)) - asked
             asked |= ids
             sizes.update(reader.traces_of(cursor, ids))
             new_hops = [hop for hop in found if hop.id not in action.hops]
@@ -90,7 +90,8 @@ def _named(any_id: str) -> Which:
 def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> Which:
     """The records that touch these traces, runs or requests."""
     ids = {run.dispatch_id for run in runs if run.dispatch_id and _UUID.fullmatch(run.dispatch_id)}
-    roots = {run.run_id for run in runs if run.parent_run_id is None or run.pool}
+    known = {run.run_id: run for run in runs}
+    roots = {run.run_id for run in runs if _may_begin(run, known.get(run.parent_run_id or ""))}
     w3c = {run.w3c_trace_id for run in runs if run.w3c_trace_id}
     w3c |= {hop.w3c_trace_id for hop in hops if hop.w3c_parent_id}
     requests = {hop.request_id for hop in hops} | {caller_request_id(run) for run in runs}
@@ -102,6 +103,14 @@ def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> W
         "request_id": requests - {""},
         "ls_trace_id": ls_traces - {""},
     }
+
+
+def _may_begin(run: RunRow, parent: RunRow | None) -> bool:
+    """Whether a call may have begun with this run: nothing is above it, or what is above is not of the same call."""
+    if run.parent_run_id is None:
+        return True
+    above = (parent.pool, parent.dispatch_id) if parent else ()
+    return bool(run.pool) and above != (run.pool, run.dispatch_id)
 
 
 def _hops(cursor: Any, which: Which) -> list[DispatchRow]:

@@ -1,13 +1,14 @@
 """The facts a tree is made of: what the store and the dispatch log hand to `stitch.py`.
 
-Plain records, no Django and no database, so that stitching and the detectors stay pure. Nothing changes one that is
-made; they are not frozen because a frozen one of thirty fields takes five times as long to make, and a tree has thousands.
+Plain records, no Django and no database, so that stitching and the detectors stay pure. They are structs because a tree
+has thousands: one of thirty fields is made in a third of a dataclass's time, and written as JSON in a tenth.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +19,7 @@ RunStatus = Literal["running", "ok", "error"]
 Source = Literal["langsmith", "otlp"]
 
 
-@dataclass(slots=True)
-class RunRow:
+class RunRow(Struct, frozen=True, gc=False):
     """One run or span with its post and patch merged. Ids are lower-case UUID strings."""
 
     run_id: str
@@ -59,8 +59,7 @@ class RunRow:
     first_token: datetime | None = None
 
 
-@dataclass(slots=True)
-class DispatchRow:
+class DispatchRow(Struct, frozen=True, gc=False):
     """One dispatch record, field for field the table `routing_app_dispatchrecord`."""
 
     id: str
@@ -115,8 +114,7 @@ class DispatchRow:
         return self.key_name or self.caller or "the caller"
 
 
-@dataclass(frozen=True, slots=True)
-class RunPayload:
+class RunPayload(Struct, frozen=True):
     """The heavy part of one run: decoded JSON values, None when never sent."""
 
     inputs: Any = None

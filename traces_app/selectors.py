@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connection
+from msgspec import structs
 
 from traces_app import filter_sql
 from traces_app.actions import edge, newest, reading, up_to
@@ -289,7 +290,7 @@ def _with_outlines(tree: StitchedTree, shapes: Iterable[Outline]) -> StitchedTre
         used = tokens.get(node.id) if node.run_id else None
         total = max(used or 0, spent.get(node.id, 0), node.tokens or 0) or node.tokens
         nodes.append(
-            replace(
+            structs.replace(
                 node,
                 descendant_count=node.descendant_count + held,
                 child_count=max(node.child_count, broods.get(node.id, 0)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -35,8 +37,7 @@ class Finding:
     severity: Severity = "warning"
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct, frozen=True, gc=False):
     """One row of the tree."""
 
     id: str

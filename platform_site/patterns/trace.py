@@ -8,6 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from feedback_app.selectors import FeedbackRow
 from platform_site.patterns.example import MOMENT, Example, Group, at
 from traces_app import listing, views_compare, views_list
@@ -440,6 +442,6 @@ def pair() -> tuple[StitchedTree, StitchedTree]:
             run("draft", 1.2, 1.2 + draft, "compose", **email | {"status": status}),
             run(own, 1.3 + draft, end - 0.1, "compose", **email),
         ]
-        return stitch(runs, [replace(hop, ended_at=at(end + 0.1), ls_parent_run_id="")], now=NOW)
+        return stitch(runs, [structs.replace(hop, ended_at=at(end + 0.1), ls_parent_run_id="")], now=NOW)
 
     return steps(11.8, "error", "retry_in_english"), steps(3.1, "ok", "check_claims")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import random
 import uuid
-from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from routing_app.models import DispatchRecord
 from tests.traces.conftest import http, server, store_url  # noqa: F401 fixtures
@@ -70,7 +70,7 @@ def test_no_false_alarm_over_clean_actions_that_came_through_the_door(
 
 def _own(row: Row, number: int) -> Row:
     """The row with ids of its action."""
-    had = {field.name: getattr(row, field.name) for field in fields(row) if field.name in _UUIDS}
+    had = {name: value for name, value in asdict(row).items() if name in _UUIDS}
     given: dict[str, Any] = {name: _id(value, number) for name, value in had.items() if value}
     if row.w3c_trace_id:
         given["w3c_trace_id"] = _id(row.w3c_trace_id, number).replace("-", "")

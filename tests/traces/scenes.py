@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from traces_app.rows import DispatchRow, RunRow
 
 T0 = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -74,11 +76,7 @@ def called(name: str, assistant: str, pool: str, start: float, end: float, **fie
         **{**inner, "run_type": "llm", "model": "m-1", "total_tokens": 100, "cost": Decimal("0.002")},
     )
     # SDKs copy usage up on to whatever returned it: it must not be billed again.
-    return [root, RunRow(**{**_fields(node), "total_tokens": 100, "cost": Decimal("0.002")}), llm]
-
-
-def _fields(row: RunRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__dataclass_fields__}
+    return [root, replace(node, total_tokens=100, cost=Decimal("0.002")), llm]
 
 
 def clean() -> tuple[list[RunRow], list[DispatchRow]]:

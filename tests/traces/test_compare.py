@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from tests.traces.follow_up import follow_up
 from tests.traces.scenes import LATER, at, run
@@ -23,9 +24,9 @@ def tree(*, slower: str = "", without: str = "", more: str = "") -> StitchedTree
     kept = [one for one in runs if one.name != without]
     for one in [one for one in kept if one.name == slower]:
         assert one.end is not None
-        kept[kept.index(one)] = dataclasses.replace(one, end=one.end.replace(minute=one.end.minute + 2))
+        kept[kept.index(one)] = structs.replace(one, end=one.end.replace(minute=one.end.minute + 2))
     once_more = [one for one in kept if one.name == more][:1]
-    kept += [dataclasses.replace(one, run_id="00000000-0000-4000-8000-00000000abcd") for one in once_more]
+    kept += [structs.replace(one, run_id="00000000-0000-4000-8000-00000000abcd") for one in once_more]
     return stitch(kept, hops, now=LATER)
 
 
@@ -66,7 +67,7 @@ def test_of_large_actions_whole_levels_are_shown() -> None:
 
 def test_the_map_counts_every_leaf_where_it_was_at_work() -> None:
     runs = [run("caller", 0, 120), *(run(f"s{n}", n, n + 1, "caller") for n in range(120))]
-    runs[-1] = dataclasses.replace(runs[-1], status="error")
+    runs[-1] = structs.replace(runs[-1], status="error")
     action = stitch(runs, [], now=LATER)
     scale = scale_of(action, LATER)
     found = minimap.columns(action.nodes, scale, LATER)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.traces.scenes import LATER, at, called, clean, hop, run, uid
 from traces_app.diagnose import CODES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from langsmith import Client as LangSmith
 from langsmith.run_trees import RunTree
+from msgspec.structs import asdict, replace
 
 from feedback_app.services import submit_feedback
 from registry_app.models import ApiKey

@@ -234,7 +234,7 @@ def _text(value: Any) -> str | None:
 
 
 def _datetime(us: int | None) -> datetime | None:
-    return None if us is None else _EPOCH + timedelta(microseconds=us)
+    return None if us is None else _EPOCH + timedelta(0, 0, us)
 
 
 def valid_uuid(text: str) -> bool:
