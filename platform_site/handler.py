@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
-from servestatic.middleware import ServeStaticMiddleware
+from servestatic.middleware import ServeStaticMiddleware  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -27,4 +27,5 @@ class OneThread(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        return await self._static_first(request)
+        response: HttpResponseBase = await self._static_first(request)
+        return response

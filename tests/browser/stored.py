@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import threading
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
+from msgspec import structs
 
 from tests.ingest.parts import make_part, sealed
 from traces_app.store.records import Bundle, Kind, Status
@@ -31,7 +31,7 @@ def store(
 
     names = {field.name for field in DispatchRecord._meta.get_fields()}
     for hop in hops:
-        values = {name: value for name, value in dataclasses.asdict(hop).items() if value is not None}
+        values = {name: value for name, value in structs.asdict(hop).items() if value is not None}
         DispatchRecord.objects.create(**{name: values[name] for name in values.keys() & names})
     parts = [_part(run, payloads.get(run.run_id)) for run in runs]
 

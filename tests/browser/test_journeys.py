@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from tests.browser.stored import store
 from tests.traces.follow_up import conversation_payload, follow_up
@@ -34,7 +34,7 @@ def test_an_engineer_finds_what_ran_instead_of_what_was_decided(
     database_url: str, open_page: Callable[..., Page], check: Callable[[Page], None]
 ) -> None:
     runs, hops = follow_up()
-    planted = dataclasses.replace(
+    planted = structs.replace(
         hops[0], decided_graph_digest="9c01aa55" * 8, executed_graph_digest="7be1d402" * 8
     )
     store(database_url, runs, [planted, *hops[1:]], {})
@@ -108,7 +108,7 @@ def test_a_stretch_of_the_strips_is_drawn_and_cuts_the_list(
 ) -> None:
     now = datetime.now(UTC)
     runs = [
-        dataclasses.replace(
+        structs.replace(
             run(name, 0, 1, trace_id=uid(name)),
             start=now - timedelta(hours=ago),
             end=now - timedelta(hours=ago),

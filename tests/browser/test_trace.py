@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from msgspec import structs
 
 from tests.browser.stored import store
 from tests.traces.follow_up import conversation_payload, follow_up
@@ -104,12 +104,12 @@ def test_hostile_text_is_inert(
 ) -> None:
     runs, hops = follow_up()
     dirty = [
-        dataclasses.replace(run, name=HOSTILE[at % len(HOSTILE)], error="".join(HOSTILE), status="error")
+        structs.replace(run, name=HOSTILE[at % len(HOSTILE)], error="".join(HOSTILE), status="error")
         if run.parent_run_id
-        else dataclasses.replace(run, name=HOSTILE[0])
+        else structs.replace(run, name=HOSTILE[0])
         for at, run in enumerate(runs)
     ]
-    payload = dataclasses.replace(
+    payload = structs.replace(
         conversation_payload(), inputs={"messages": [{"role": HOSTILE[1], "content": "\n".join(HOSTILE)}]}
     )
     store(database_url, dirty, hops, dict.fromkeys((run.run_id for run in dirty), payload))
