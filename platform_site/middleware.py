@@ -59,20 +59,13 @@ def database_away(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpR
     return answer
 
 
-@sync_and_async_middleware
 def without_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """PostgreSQL takes no NUL in any text, so an address that holds one is refused before it can reach a query."""
-    if iscoroutinefunction(get_response):
 
-        async def asynchronous(request: HttpRequest) -> Any:
-            return _nul_refused(request) or await get_response(request)
-
-        return asynchronous
-
-    def synchronous(request: HttpRequest) -> Any:
+    def answer(request: HttpRequest) -> Any:
         return _nul_refused(request) or get_response(request)
 
-    return synchronous
+    return answer
 
 
 def _nul_refused(request: HttpRequest) -> HttpResponse | None:
