@@ -87,7 +87,7 @@ def action(http: httpx.Client, shift: timedelta) -> None:
     runs, hops = clean()
     # CLASSIFY ignored the headers: its run is a trace of its own, as an unmodified Agent Server sends it.
     own = {"trace_id": uid("classify"), "project": "worker"}
-    runs = [replace(run, **own) if run.name.startswith("classify") else run for run in runs]  # type: ignore[arg-type]
+    runs = [replace(run, **own) if run.name.startswith("classify") else run for run in runs]
     runs = [replace(run, parent_run_id=None) if run.name == "classify" else run for run in runs]
     runs = [
         replace(run, metadata={**run.metadata, "graph_step": "draft"}) if run.name == "compose.draft" else run
