@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 _MAX_HEADER = 8192
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,200})"|([^;,\s]{1,200}))', re.IGNORECASE)
 _NAME = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
-_TYPE = re.compile(rb"^content-type:\s*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
-_LENGTH = re.compile(
-    rb"^content-length:\s*(\d+)|^content-type:[^\r\n]*;\s*length=(\d+)", re.IGNORECASE | re.MULTILINE
-)
+_LENGTH = re.compile(rb"(?:^|[;\s])length=(\d+)", re.IGNORECASE)
+_MAX_DIGITS = 20  # of a length, which Python would read for as long as it goes on
 
 
 class FormPart(msgspec.Struct):
@@ -68,18 +66,25 @@ def _part(body: bytes, start: int, end: int) -> FormPart:
     split = body.find(b"\r\n\r\n", start, min(end, start + _MAX_HEADER))
     if split < 0:
         return FormPart("", "", body[start : min(end, start + 200)], "part: headers do not end")
-    head = body[start:split]
+    headers = _headers(body[start:split])
     data = body[split + 4 : end]
-    name = _NAME.search(head)
-    kind = _TYPE.search(head)
-    part = FormPart(
-        name[1].decode("utf-8", "replace") if name else "",
-        kind[1].decode("latin-1").partition(";")[0].strip() if kind else "",
-        data,
-    )
-    length = _LENGTH.search(head)
+    name = _NAME.search(headers.get(b"content-disposition", b""))
+    kind, _, parameters = headers.get(b"content-type", b"").partition(b";")
+    part = FormPart(name[1].decode("utf-8", "replace") if name else "", kind.decode("latin-1").strip(), data)
+    length = headers.get(b"content-length", b"")
+    if not length and (of_type := _LENGTH.search(parameters)):
+        length = of_type[1]
     if name is None:
         part.problem = "part: content-disposition has no name"
-    elif length and int(length[1] or length[2]) != len(data):
-        part.problem = f"part: length says {int(length[1] or length[2])}, the part has {len(data)} bytes"
+    elif length.isdigit() and int(length[:_MAX_DIGITS]) != len(data):
+        part.problem = f"part: length says {int(length[:_MAX_DIGITS])}, the part has {len(data)} bytes"
     return part
+
+
+def _headers(head: bytes) -> dict[bytes, bytes]:
+    """Return the header lines by name in lower case."""
+    headers = {}
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        headers[name.lower()] = value.strip()
+    return headers
