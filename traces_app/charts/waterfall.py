@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from traces_app.tree import Node
 
 MIN_WIDTH = 0.35
-#: Labels stand right of their tick, and left of it where the drawing ends.
-AFTER, BEFORE, LAST = 'dx="4"', 'dx="-4" text-anchor="end"', 86.0
+#: Labels stand right of their tick; one beyond this has no room there, and would stand on the label before it.
+LAST = 86.0
 RAILS = frozenset({"caller", "dispatcher", "pool"})
 
 
@@ -28,7 +28,7 @@ def axis(scale: Scale) -> SafeString:
     """The head of the time column: one label a tick."""
     marks = "".join(
         f'<line x1="{x:.2f}%" x2="{x:.2f}%" y1="0" y2="100%"/>'
-        f'<text x="{x:.2f}%" {BEFORE if x > LAST else AFTER} y="12">{label}</text>'
+        + (f'<text x="{x:.2f}%" dx="4" y="12">{label}</text>' if x <= LAST else "")
         for x, label in scale.ticks()
     )
     return mark_safe(f'<svg class="c-axisbar" aria-hidden="true" focusable="false">{marks}</svg>')  # noqa: S308
