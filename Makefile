@@ -61,8 +61,10 @@ bench: install-dev ## measure, beside the peers that are there (PEERS=1 installs
 drill: install ## blast radius: kill, hang, fail and block one flooded pool, measure the others (DRILL_ARGS="--role all")
 	@exec $(BIN)/python manage.py drill $(DRILL_ARGS)
 
-faults: install-dev ## kill real processes and count what was lost; plant faults and find them (FAULTS_KILLS=N, FAULT_TRACES=N for a slice)
-	@FAULTS_KILLS=$${FAULTS_KILLS:-200} FAULT_TRACES=$${FAULT_TRACES:-100} CLEAN_TRACES=$${CLEAN_TRACES:-500} CLEAN_AT_DOOR=$${CLEAN_AT_DOOR:-10000} exec $(BIN)/python -m pytest tests/faults tests/faults_traces $(PYTEST_ARGS)
+FAULTS := tests/faults tests/faults_traces
+
+faults: install-dev ## kill real processes and count what was lost; plant faults and find them (FAULTS_KILLS=N, FAULT_TRACES=N, FAULTS=file for a slice)
+	@FAULTS_KILLS=$${FAULTS_KILLS:-200} FAULT_TRACES=$${FAULT_TRACES:-100} CLEAN_TRACES=$${CLEAN_TRACES:-500} CLEAN_AT_DOOR=$${CLEAN_AT_DOOR:-10000} exec $(BIN)/python -m pytest $(FAULTS) $(PYTEST_ARGS)
 
 db-stop: install ## stop the embedded PostgreSQL of this checkout
 	@exec $(BIN)/python -m platform_site.pg stop
