@@ -316,6 +316,11 @@ def test_whatever_key_is_named_is_looked_at_however_deep_its_json_stands(key: st
         text = json.dumps(text)
 
 
+def test_what_only_begins_like_a_secret_is_passed_over() -> None:
+    prose = "A risk-based task-list: the bearer of this, ghp_ or xoxb-1, eyJust so, lsv2_x, AKIA, a secret, a cookie."
+    assert not redact.Ruleset().suspects(json.dumps({"text": prose, "token": 1}).encode())
+
+
 RULES = {
     "begins and ends": (redact.Rule("pattern", r"^4\d{15}$"), {"n": "4111111111111111"}, "4111"),
     "past a line end": (redact.Rule("pattern", r"pin:\s+\d+"), {"n": "pin:\n4711"}, "4711"),
