@@ -66,6 +66,15 @@ _MARKS = tuple(
     )
 )
 _BEARER = re.compile(rb"bearer +[a-z0-9._~+/-]{20}")
+_DEFAULT = re.compile("|".join(PATTERNS))
+
+
+def _secret_shows(blob: bytes, low: bytes) -> bool:
+    """Whether a default pattern could match in the bytes, which come as they are and in lower case."""
+    for mark in _MARKS:
+        if mark.search(blob):
+            return True
+    return b"bearer " in low and _BEARER.search(low) is not None
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -84,10 +93,9 @@ class Ruleset:
         own = list(rules)
         self._keys = dict.fromkeys(KEYS, DEFAULT_REPLACEMENT)
         self._keys |= {r.expression.lower(): r.replacement for r in own if r.kind == "key" and r.expression}
-        extra = [(re.compile(r.expression), r.replacement) for r in own if r.kind == "pattern"]
-        self._patterns = [(re.compile("|".join(PATTERNS)), DEFAULT_REPLACEMENT), *extra]
+        self._patterns = [(re.compile(r.expression), r.replacement) for r in own if r.kind == "pattern"]
         # An expression may ask for the end of a text or for what JSON writes otherwise, and so may a key.
-        self._walk_all = bool(extra) or not all(map(_stands_as_it_is, self._keys))
+        self._walk_all = bool(self._patterns) or not all(map(_stands_as_it_is, self._keys))
         # By first letter, most quotes are passed over after one look.
         by_letter = groupby(sorted(self._keys), key=lambda key: key[0])
         names = "|".join(
@@ -103,13 +111,8 @@ class Ruleset:
 
     def shows(self, blob: bytes) -> bool:
         """Whether a key or what a default pattern looks for can be seen in the bytes."""
-        for mark in _MARKS:
-            if mark.search(blob):
-                return True
         low = blob.lower()
-        if b"bearer " in low and _BEARER.search(low):
-            return True
-        return self._key_mark.search(low) is not None
+        return _secret_shows(blob, low) or self._key_mark.search(low) is not None
 
     def clean(self, value: Any) -> Any:
         """Return the JSON value with everything replaced that a rule names."""
@@ -136,6 +139,9 @@ class Ruleset:
                     text = orjson.dumps(cleaned).decode()
             except (RecursionError, TypeError):
                 return FAILED
+        raw = text.encode("utf-8", "surrogatepass")
+        if _secret_shows(raw, raw.lower()):
+            text = _DEFAULT.sub(DEFAULT_REPLACEMENT, text)
         for pattern, replacement in self._patterns:
             text = pattern.sub(replacement.replace("\\", r"\\"), text)
         return text
