@@ -223,7 +223,7 @@ class Threads:
         try:
             await self._board.send(call, self._board.pool(bound), body, mode, timeout_s=target.timeout_s)
         except Problem as problem:
-            if new and problem.status in NOT_BEGUN:
+            if new and problem.status in NOT_BEGUN and not self._board.whereabouts.find(thread_id):
                 await directory.delete(thread_id)
             raise
         directory.touch(thread_id)
