@@ -210,6 +210,7 @@ class Threads:
         directory = self._board.directory
         bound, new = directory.known_pool(thread_id), False
         if not bound:
+            row: ThreadRow | None
             if run.if_not_exists == "create":  # the pool reads it too, and makes the thread with the run
                 row, new = await directory.create(thread_id, _labels(target), pool=target.pool)
             else:
