@@ -2,7 +2,8 @@
 
     uvicorn … --http fleet.kit.door:Door
 
-uvicorn waits for ever for the rest of a head (or of a chunk's size, or of a trailer) and keeps all that arrives of it.
+uvicorn waits for ever for the rest of a head (or of a chunk's size, or of a trailer) and keeps all that arrives of it,
+and as long for the rest of a body.
 It also writes an answer's head and its body apart, which wakes the other side twice.
 """
 
@@ -65,6 +66,8 @@ class Door(HttpToolsProtocol):
 
     #: Longest a head may be on its way, from its first byte; and a fresh connection silent.
     PATIENCE_S = 10.0
+    #: Longest that a body may stand still; dispatcher and workers give the whole of it 30 s.
+    BODY_S = 40.0
     #: Real clients send 2 KB, browsers with all their cookies 16.
     MOST_BYTES = 64 * 1024
 
@@ -74,7 +77,8 @@ class Door(HttpToolsProtocol):
         self.transport = cast("asyncio.Transport", self._joined)
         self._unused = 0
         self._why = HTTPStatus.BAD_REQUEST
-        self._timer: asyncio.TimerHandle | None = self.loop.call_later(self.PATIENCE_S, self._give_up)
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait(self.PATIENCE_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._be_patient()
@@ -83,12 +87,15 @@ class Door(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unused += len(data)
         super().data_received(data)
-        if not self._unused:
-            self._be_patient()
-        elif self._unused > self.MOST_BYTES:
+        if self._unused > self.MOST_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self._timer is None:
-            self._timer = self.loop.call_later(self.PATIENCE_S, self._give_up)
+        elif self._unused:
+            if self._timer is None:
+                self._wait(self.PATIENCE_S)
+        elif self._amid_body():
+            self._wait(self.BODY_S)
+        else:
+            self._be_patient()
 
     def on_headers_complete(self) -> None:
         if self._unused > self.MOST_BYTES and self._head_size() > self.MOST_BYTES:
@@ -115,30 +122,42 @@ class Door(HttpToolsProtocol):
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
+    def _wait(self, seconds: float) -> None:
+        self._be_patient()
+        self._timer = self.loop.call_later(seconds, self._give_up)
+
     def _be_patient(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _give_up(self) -> None:
-        if self._serving():  # it sends its next request early; the one under way has deadlines of its own
-            self._timer = self.loop.call_later(self.PATIENCE_S, self._give_up)
+        if self._amid_body():
+            if self.flow.read_paused:  # the application reads slowly, not the caller writes
+                self._wait(self.BODY_S)
+            else:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request's body did not arrive in time")
+        elif self._serving():  # it sends its next request early; the one under way has deadlines of its own
+            self._wait(self.PATIENCE_S)
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def _serving(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _amid_body(self) -> bool:
+        return self._serving() and self.cycle.more_body
+
     def _amid_answer(self) -> bool:
         """Whether bytes of an answer are out, or those of an earlier request's may be."""
         return self._serving() and (self.cycle.response_started or bool(self.pipeline))
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(self, status: HTTPStatus, why: str = "") -> None:
         """Say why, unless that would land in the middle of an answer, and close."""
         if self.transport.is_closing():
             return
         if not self._amid_answer():
-            body = json.dumps({"detail": _WHY[status], "kind": "client"}).encode()
+            body = json.dumps({"detail": why or _WHY[status], "kind": "client"}).encode()
             self.transport.write(
                 STATUS_LINE[status] + b"content-type: application/json\r\n"
                 b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)

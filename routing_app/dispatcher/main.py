@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from platform_site.lib import memory
 from routing_app.dispatcher.asgi import Dispatcher
 from routing_app.dispatcher.config import current
 
@@ -26,6 +27,7 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         await self._dispatcher.start()
+        memory.settle()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._dispatcher.stop()

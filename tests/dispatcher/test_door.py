@@ -14,6 +14,8 @@ from fleet.kit.door import Door
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
+
     from routing_app.dispatcher.asgi_types import Receive, Scope, Send
 
 HEAD = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
@@ -33,8 +35,22 @@ class Held:
         self.was_heard = self.heard.wait(10)
 
 
+class Reader:
+    """Takes a body to its end, and answers how long it is."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            size, more = size + len(message["body"]), message["more_body"]
+        await send(HEAD)
+        await send({"type": "http.response.body", "body": b"%4d" % size})
+
+
 @contextmanager
-def serving(app: Held) -> Iterator[socket.socket]:
+def serving(app: Held | Reader) -> Iterator[socket.socket]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, http=Door, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -55,3 +71,20 @@ def test_an_answer_goes_out_in_one_piece_before_what_is_done_after_it() -> None:
     assert said.startswith(b"HTTP/1.1 200 ")
     assert said.endswith(b"\r\n\r\ndone")
     assert app.was_heard
+
+
+def test_a_body_that_stands_still_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Door, "BODY_S", 0.2)
+    with serving(Reader()) as caller:
+        caller.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+        said = caller.makefile("rb").read()  # to the end: the connection is closed
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert said.endswith(b'{"detail": "the request\'s body did not arrive in time", "kind": "client"}')
+
+
+def test_a_body_in_pieces_is_read_and_the_next_request_too() -> None:
+    with serving(Reader()) as caller:
+        for _ in range(2):
+            caller.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+            caller.sendall(b" more")
+            assert caller.recv(65_536).endswith(b"\r\n\r\n   9")
