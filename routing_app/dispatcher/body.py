@@ -128,7 +128,7 @@ def _decode(decoder: Any, body: bytes) -> Any:
 
 def _refuse_duplicates(body: bytes) -> None:
     """A key given twice would let two readers of one body see two different requests; the body is known to be JSON."""
-    _scan(body.decode().lstrip(), 0)
+    _read(body.decode().lstrip())
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -142,4 +142,4 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_scan = json.JSONDecoder(object_pairs_hook=_unique).scan_once
+_read = json.JSONDecoder(object_pairs_hook=_unique).raw_decode
