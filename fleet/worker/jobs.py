@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate import exceptions as pe
 
 from fleet.worker.database import PatientConnection
@@ -25,6 +26,8 @@ log = logging.getLogger("fleet.worker")
 _TASK = "fleet.run"
 _HEARTBEAT_S = 2.0
 _STALLED_S = 10.0
+#: By then the end of a job is in the table, or will not come there.
+_WRITTEN_S = 10.0
 _UPKEEP_S = 2.0
 
 
@@ -46,9 +49,15 @@ class JobQueue:
         self._app = App(connector=connector)
         retry = RetryStrategy(wait=1, retry_exceptions={Handover, NoDatabase, psycopg.Error})
 
-        @self._app.task(name=_TASK, queue=self.name, retry=retry)
-        async def run_job(run_id: str) -> None:
-            await run(run_id)
+        #: Jobs that ended here of late, by id and attempt, and when.
+        self._ended: dict[tuple[int | None, int], float] = {}
+
+        @self._app.task(name=_TASK, queue=self.name, retry=retry, pass_context=True)
+        async def run_job(context: JobContext, run_id: str) -> None:
+            try:
+                await run(run_id)
+            finally:
+                self._ended[context.job.id, context.job.attempts] = time.monotonic()
 
         self._task = run_job
 
@@ -80,14 +89,20 @@ class JobQueue:
             await asyncio.sleep(1.0)
 
     async def retry_lost_jobs(self) -> int:
-        """Queue the jobs of dead workers again."""
-        lost = await self._app.job_manager.get_stalled_jobs(
-            queue=self.name, seconds_since_heartbeat=_STALLED_S
-        )
-        jobs = list(lost)
-        for job in jobs:
-            await self._app.job_manager.retry_job(job)
-        return len(jobs)
+        """Queue again the jobs of dead workers, and those whose end here could not be written."""
+        manager = self._app.job_manager
+        stalled = await manager.get_stalled_jobs(queue=self.name, seconds_since_heartbeat=_STALLED_S)
+        lost = {job.id: job for job in stalled}
+        written = time.monotonic() - _WRITTEN_S
+        ended = [job for job, at in self._ended.items() if at < written]
+        if ended:
+            doing = await manager.list_jobs_async(queue=self.name, status="doing")
+            lost |= {job.id: job for job in doing if (job.id, job.attempts) in ended}
+        for job in lost.values():
+            await manager.retry_job(job)
+        for key in ended:
+            del self._ended[key]
+        return len(lost)
 
 
 async def keep_up(service: Service) -> None:
@@ -105,7 +120,7 @@ async def keep_up(service: Service) -> None:
                 log.warning("ended %d runs whose process is gone", lost)
             await runs.store.delete_temporary_threads()
             if lost := await service.jobs_queue.retry_lost_jobs():
-                log.warning("queued %d background runs of dead workers again", lost)
+                log.warning("queued %d lost background runs again", lost)
         except (Refused, psycopg.Error, pe.ProcrastinateException) as error:
             log.debug("upkeep waits for the database: %s", _first_line(error))
 
