@@ -92,8 +92,10 @@ def measure(trace: str) -> dict[str, dict[str, float]]:
     from django.contrib.auth.models import User
     from django.test import Client
 
+    from platform_site.lib import memory
     from tests.traces.scenes import uid
 
+    memory.settle()  # as the web process does once it is ready
     client = Client()
     client.force_login(User.objects.create_superuser("bench"))
     panel = {"HX-Request": "true", "HX-Target": "traces-panel"}
