@@ -44,7 +44,7 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
         " VALUES ('old', now() - interval '1 day', 'otlp', '', '', ''), ('new', now() + interval '1 day', 'otlp', '', '', '')"
     )
     cur.execute(SIGHTINGS, {"traces": [uuid_text(kept.trace_id), uuid_text(gone.trace_id)]})
-    forms = (
+    forms: tuple[dict[str, str], ...] = (
         {"run_id": uuid_text(kept.run_id)},
         {"ls_trace_id": uuid_text(kept.trace_id)},
         {"w3c_trace_id": kept.trace_id.hex()},
