@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpResponseBadRequest, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 
@@ -20,7 +20,7 @@ from platform_site.lib.logs import log_context
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
 
 logger = logging.getLogger("platform.request")
 
@@ -60,7 +60,7 @@ def database_away(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpR
 
 
 def without_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """PostgreSQL takes no NUL in any text, so an address that holds one is refused before it can reach a query."""
+    """PostgreSQL takes no NUL in any text, so a query that holds one is refused by name before it can reach a table."""
 
     def answer(request: HttpRequest) -> Any:
         return _nul_refused(request) or get_response(request)
@@ -69,12 +69,21 @@ def without_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
 
 def _nul_refused(request: HttpRequest) -> HttpResponse | None:
-    if "\0" not in request.path and "%00" not in request.META.get("QUERY_STRING", ""):
+    if "%00" not in request.META.get("QUERY_STRING", ""):
         return None
-    detail = "The address holds a NUL character (%00), which no text here has."
-    if request.path.startswith("/api/"):
-        return JsonResponse({"detail": detail}, status=400)
-    return HttpResponseBadRequest(detail, content_type="text/plain")
+    names = (
+        name for name, values in request.GET.lists() if "\0" in name or any("\0" in one for one in values)
+    )
+    field = next(names, "").replace("\0", "")
+    message = "holds a NUL character (%00), which no text here has"
+    if not request.path.startswith("/api/"):
+        return HttpResponse(f"{field}: {message}.", content_type="text/plain", status=422)
+    problem = {
+        "detail": f"{field}: {message}",
+        "field": field,
+        "errors": [{"field": field, "message": message}],
+    }
+    return JsonResponse(problem, status=422)
 
 
 def _say_away(request: HttpRequest, exception: Exception) -> HttpResponse | None:
