@@ -16,6 +16,7 @@ from registry_app.services import record_pool_report
 from routing_app.models import Pool
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable, Iterator
 
 TIMEOUT_S = 3.0
@@ -92,9 +93,9 @@ def _refused(pool: str, url: str, said: Any) -> Iterator[RefusedCall]:
 
 
 @cache
-def _client() -> httpx.Client:
-    """One for all questions, for making one reads every certificate; each question proves a connection anew."""
-    return httpx.Client(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+def _tls() -> ssl.SSLContext:
+    """One for all questions: making it reads every certificate. Nothing else is kept from one replica to the next."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _targets(pools: Iterable[Pool]) -> list[tuple[str, str, str]]:
@@ -110,7 +111,7 @@ def _get(url: str, secret: str, path: str) -> Any:
     """The JSON that a replica answers, or in words why there is none."""
     headers = {"authorization": f"Bearer {secret}", "x-api-key": secret} if secret else {}
     try:
-        response = _client().get(url + path, headers=headers, timeout=TIMEOUT_S)
+        response = httpx.get(url + path, headers=headers, timeout=TIMEOUT_S, trust_env=False, verify=_tls())
         if response.status_code != 200:
             return f"answered {response.status_code}"
         if len(response.content) > MAX_ANSWER:
@@ -127,7 +128,7 @@ def _get(url: str, secret: str, path: str) -> Any:
 def dispatcher_state(url: str) -> dict[str, Any] | str:
     """What the dispatcher at `url` says of itself at `/ok`, or why it is not known; never raises."""
     try:
-        response = _client().get(f"{url}/ok", timeout=DISPATCHER_S)
+        response = httpx.get(f"{url}/ok", timeout=DISPATCHER_S, trust_env=False, verify=_tls())
         facts = response.json()
     except httpx.TimeoutException:
         return f"The dispatcher gave no answer in {DISPATCHER_S:.0f} s."
