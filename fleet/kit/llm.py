@@ -89,7 +89,7 @@ async def ask(prompt: Prompt, **facts: Any) -> Answer:
     from langchain_core.messages import HumanMessage, SystemMessage
 
     settings = LLMSettings.from_env(os.environ)
-    messages: list[BaseMessage] = [SystemMessage(prompt.system()), HumanMessage(prompt.user(facts))]
+    messages: list[BaseMessage] = [SystemMessage(prompt.system), HumanMessage(prompt.user(facts))]
     usage: dict[str, int] = {}
     problem = ""
     for attempt in (1, 2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from inspect import cleandoc
 from typing import Any
 
@@ -16,7 +17,7 @@ Answer with one JSON object and nothing else, valid under this JSON Schema:
 {schema}"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prompt:
     """One task a model can be asked to do."""
 
@@ -26,11 +27,12 @@ class Prompt:
     #: JSON Schema (2020-12) of the answer, an object.
     schema: dict[str, Any]
 
-    @property
+    @cached_property
     def version(self) -> str:
         """First 12 hex digits of the SHA-256 of the system message: changes with any word or schema change."""
-        return hashlib.sha256(self.system().encode()).hexdigest()[:12]
+        return hashlib.sha256(self.system.encode()).hexdigest()[:12]
 
+    @cached_property
     def system(self) -> str:
         schema = json.dumps(self.schema, sort_keys=True)
         return _FRAME.format(instruction=cleandoc(self.instruction), schema=schema)

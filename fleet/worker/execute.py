@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fleet.sdk.tracing import graph_run
 from fleet.worker.encode import RunCancelled, dumps, error_of
 from fleet.worker.errors import NoDatabase
-from fleet.worker.live import LiveRun, Outcome
+from fleet.worker.live import Left, LiveRun, Outcome
 from fleet.worker.messages import MessageEvents
+from fleet.worker.state import interrupt_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -80,15 +81,26 @@ async def _drive(run: LiveRun, graph: Any, config: dict[str, Any], resume: bool)
                 checkpoint = data
             else:
                 run.emit(event, data)
+    left = _left(checkpoint, interrupts) if checkpoint else None
     if interrupts:
-        return _succeeded({**(last if isinstance(last, dict) else {}), "__interrupt__": interrupts})
-    ended = bool(checkpoint) and not checkpoint["next"]
-    return _succeeded({} if last is None else last, checkpoint["values"] if ended else None)
+        return _succeeded({**(last if isinstance(last, dict) else {}), "__interrupt__": interrupts}, left)
+    return _succeeded({} if last is None else last, left)
 
 
-def _succeeded(values: Any, final: Any = None) -> Outcome:
+def _left(checkpoint: dict[str, Any], interrupts: list[Any]) -> Left | None:
+    """What the newest checkpoint and the interrupts after it tell. Of several tasks some may have ended: ask the saver."""
+    match checkpoint["tasks"]:
+        case []:
+            return Left(checkpoint["values"])
+        case [task] if interrupts:
+            waiting = {task["id"]: [interrupt_json(each) for each in interrupts]}
+            return Left(checkpoint["values"], waiting, waits=True)
+    return None
+
+
+def _succeeded(values: Any, left: Left | None = None) -> Outcome:
     state = values if isinstance(values, dict) else {}
-    return Outcome(status="success", body=dumps(values), state=state, final=final)
+    return Outcome(status="success", body=dumps(values), state=state, left=left)
 
 
 def _checkpointed(run: LiveRun) -> bool:

@@ -30,6 +30,15 @@ class CallFacts:
     configurable: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Left:
+    """How a run leaves its thread; `values` None leaves them as they are."""
+
+    values: Any
+    interrupts: dict[str, Any] = field(default_factory=dict)
+    waits: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a run ended. `body` is what `wait` and `join` answer."""
@@ -38,8 +47,8 @@ class Outcome:
     body: bytes
     error: dict[str, str] | None = None
     state: dict[str, Any] | None = None
-    #: Every channel of a checkpointed graph that ran to its end; None when only the checkpoint can tell.
-    final: Any = None
+    #: None when only the checkpoint can tell.
+    left: Left | None = None
 
 
 class Listener:

@@ -29,9 +29,12 @@ _ACCEPT = """
 WITH earlier AS MATERIALIZED (
     SELECT count(*) AS n FROM run WHERE thread_id = %(thread_id)s AND status IN ('pending', 'running')
 ), taken AS (
-    UPDATE thread SET status = 'busy', updated_at = now(), graph_id = %(graph_id)s,
-        metadata = metadata || %(graph_metadata)s, error = NULL
-    WHERE thread_id = %(thread_id)s AND (%(strategy)s <> 'reject' OR (SELECT n FROM earlier) = 0)
+    INSERT INTO thread (thread_id, status, graph_id, metadata)
+    SELECT %(thread_id)s, 'busy', %(graph_id)s, %(graph_metadata)s
+    WHERE %(create)s OR EXISTS (SELECT FROM thread WHERE thread_id = %(thread_id)s)
+    ON CONFLICT (thread_id) DO UPDATE SET status = 'busy', updated_at = now(), graph_id = excluded.graph_id,
+        metadata = thread.metadata || excluded.metadata, error = NULL
+    WHERE %(strategy)s <> 'reject' OR (SELECT n FROM earlier) = 0
     RETURNING thread_id
 )
 INSERT INTO run (run_id, thread_id, graph_id, status, background, temporary, attempt, multitask_strategy, metadata,
@@ -202,7 +205,7 @@ class Store:
     # ── runs ──
 
     async def accept(self, connection: Connection, values: dict[str, Any]) -> DictRow:
-        """Insert a run: running when its thread is free, else pending.
+        """Insert a run: running when its thread is free, else pending. `create` makes a thread that is not there.
 
         Raises:
             Refused: 404 without the thread, 409 when it is busy and the strategy is `reject`.

@@ -14,7 +14,7 @@ from fleet.sdk.propagation import Carried
 from fleet.worker.encode import RunCancelled, dumps, error_of
 from fleet.worker.errors import NoDatabase, Refused
 from fleet.worker.ids import new_id
-from fleet.worker.live import CallFacts, LiveRun, Outcome
+from fleet.worker.live import CallFacts, Left, LiveRun, Outcome
 from fleet.worker.payload import parse_run
 from fleet.worker.state import open_interrupts, thread_config
 from fleet.worker.store import as_json
@@ -113,8 +113,6 @@ class ThreadedRuns:
             raise Refused(
                 409, f"{entry.assistant_id} keeps no checkpoints: its runs cannot be resumed or commanded."
             )
-        if payload.if_not_exists == "create":
-            await self.store.create_thread(thread_id, {}, keep=True)
         if payload.multitask_strategy in ("interrupt", "rollback"):
             for row in await self.store.unfinished(thread_id):
                 await self.cancel(
@@ -142,6 +140,7 @@ class ThreadedRuns:
                 "thread_id": thread_id,
                 "graph_id": entry.assistant_id,
                 "graph_metadata": as_json({"graph_id": entry.assistant_id, "assistant_id": entry.uuid}),
+                "create": payload.if_not_exists == "create",
                 "strategy": payload.multitask_strategy,
                 "metadata": as_json(payload.metadata),
                 "kwargs": as_json(raw),
@@ -223,13 +222,13 @@ class ThreadedRuns:
     async def _commit(self, run: LiveRun, outcome: Outcome) -> None:
         if run.cancel_action == "rollback":
             await self.store.forget_run(run.thread_id, run.run_id)
-        values, interrupts, waits = await self._after(run, outcome)
+        left = await self._after(run, outcome)
         failed = outcome.status in ("error", "timeout")
-        thread_status = "error" if failed else "interrupted" if waits else "idle"
+        thread_status = "error" if failed else "interrupted" if left.waits else "idle"
         if run.cancel_action == "rollback":
             busy = bool(await self.store.unfinished(run.thread_id))
             await self.store.set_values(
-                run.thread_id, values or {}, "busy" if busy else thread_status, interrupts
+                run.thread_id, left.values or {}, "busy" if busy else thread_status, left.interrupts
             )
             return
         await self.store.finish(
@@ -238,19 +237,18 @@ class ThreadedRuns:
             status=outcome.status,
             result=outcome.body,
             thread_status=thread_status,
-            values=values,
-            interrupts=interrupts,
+            values=left.values,
+            interrupts=left.interrupts,
             error=outcome.error if failed else None,
         )
 
-    async def _after(self, run: LiveRun, outcome: Outcome) -> tuple[Any, dict[str, Any], bool]:
-        """Return the thread's values, its open interrupts, and whether it waits to go on."""
+    async def _after(self, run: LiveRun, outcome: Outcome) -> Left:
         if not run.entry.spec.resumable:
-            return (outcome.state if outcome.status == "success" else None), {}, False
-        if outcome.final is not None:
-            return outcome.final, {}, False
+            return Left(outcome.state if outcome.status == "success" else None)
+        if outcome.left is not None and run.cancel_action is None:
+            return outcome.left
         snapshot = await self.graph(run.entry).aget_state(thread_config(run.thread_id))
-        return snapshot.values, open_interrupts(snapshot), bool(snapshot.next)
+        return Left(snapshot.values, open_interrupts(snapshot), bool(snapshot.next))
 
     # ── background ──
 

@@ -9,6 +9,8 @@ from fleet.kit.prompts import Prompt, answer_object, choice, share, text, texts
 from fleet.kit.state import ModelFacts, Update
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langgraph.graph import StateGraph
 
 LETTER = answer_object(subject=text(120), body=text(4000))
@@ -82,31 +84,39 @@ def letter_facts(state: EmailState) -> dict[str, Any]:
     }
 
 
-async def critique(state: EmailState) -> Update:
-    answer = await ask(CRITIQUE, **letter_facts(state), draft=state["draft"])
-    return {"critique": answer.data, **answer.facts()}
-
-
 async def after_critique(state: EmailState) -> Literal["refine", "keep"]:
     return "refine" if state["critique"]["verdict"] == "revise" else "keep"
 
 
-async def refine(state: EmailState) -> Update:
-    answer = await ask(REFINE, **letter_facts(state), draft=state["draft"], critique=state["critique"])
-    return {"subject": answer.data["subject"], "body": answer.data["body"], "refined": True, **answer.facts()}
+def letter(state: EmailState, text: dict[str, Any]) -> Update:
+    """What is known once the text of a letter is final."""
+    return {"subject": text["subject"], "body": text["body"]}
 
 
-async def keep(state: EmailState) -> Update:
-    """The draft was good: it is the letter."""
-    return {"subject": state["draft"]["subject"], "body": state["draft"]["body"], "refined": False}
+def add_review(
+    graph: StateGraph[Any, Any, Any, Any],
+    *,
+    draft: str,
+    then: str = "__end__",
+    done: Callable[[Any, dict[str, Any]], Update] = letter,
+) -> None:
+    """Put the critique after the node `draft`, and `then` after the text that came out of it, which is `done`."""
 
+    async def critique(state: EmailState) -> Update:
+        """A draft that is good is the letter."""
+        answer = await ask(CRITIQUE, **letter_facts(state), draft=state["draft"])
+        good = answer.data["verdict"] == "good"
+        kept = {**done(state, state["draft"]), "refined": False} if good else {}
+        return {"critique": answer.data, **kept, **answer.facts()}
 
-def add_review(graph: StateGraph[Any, Any, Any, Any], *, draft: str, then: str = "__end__") -> None:
-    """Put the critique after the node `draft`, and `then` after the text that came out of it."""
-    graph.add_node("critique", critique)
-    graph.add_node("refine", refine)
-    graph.add_node("keep", keep)
+    async def refine(state: EmailState) -> Update:
+        facts = {**letter_facts(state), "draft": state["draft"], "critique": state["critique"]}
+        answer = await ask(REFINE, **facts)
+        return {**done(state, answer.data), "refined": True, **answer.facts()}
+
+    whole = graph.state_schema  # `done` may read all of it
+    graph.add_node("critique", critique, input_schema=whole)
+    graph.add_node("refine", refine, input_schema=whole)
     graph.add_edge(draft, "critique")
-    graph.add_conditional_edges("critique", after_critique, ["refine", "keep"])
+    graph.add_conditional_edges("critique", after_critique, {"refine": "refine", "keep": then})
     graph.add_edge("refine", then)
-    graph.add_edge("keep", then)

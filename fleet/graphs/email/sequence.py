@@ -17,7 +17,7 @@ from fleet.graphs.email.compose import DRAFT as FIRST
 from fleet.graphs.email.followup import DRAFT as NEXT
 from fleet.graphs.email.reply import DRAFT as ANSWER
 from fleet.graphs.email.reply import READ
-from fleet.graphs.email.review import EmailState, add_review, letter_facts
+from fleet.graphs.email.review import EmailState, add_review, letter, letter_facts
 from fleet.kit.llm import ask
 from fleet.kit.serve import served
 from fleet.kit.state import ModelFacts, Update
@@ -63,30 +63,37 @@ class SequenceState(EmailState, total=False):
 
 
 async def begin(state: SequenceState) -> Update:
+    """The first mail, and what the sequence starts from."""
     waits = state.get("waits")
+    answer = await ask(FIRST, **facts_of(state))
     return {
         "waits": DEFAULT_WAITS if waits is None else waits,
         "position": 0,
         "outcome": "running",
         "kind": "first",
+        "draft": answer.data,
+        **answer.facts(),
     }
 
 
 async def draft(state: SequenceState) -> Update:
-    """The mail of this step: the first, a follow-up, or the answer to an answer."""
-    facts = {**letter_facts(state), "previous": state.get("mails") or []}
-    match state["kind"]:
-        case "first":
-            answer = await ask(FIRST, **facts)
-        case "followup":
-            answer = await ask(NEXT, **facts, last_one=state["position"] == len(state["waits"]))
-        case _:
-            answer = await ask(ANSWER, **facts, intent=state["intent"])
+    """The next mail: a follow-up, or the answer to an answer."""
+    if state["kind"] == "followup":
+        last_one = state["position"] == len(state["waits"])
+        answer = await ask(NEXT, **facts_of(state), last_one=last_one)
+    else:
+        answer = await ask(ANSWER, **facts_of(state), intent=state["intent"])
     return {"draft": answer.data, **answer.facts()}
 
 
-async def record(state: SequenceState) -> Update:
-    return {"mails": [{"kind": state["kind"], "subject": state["subject"], "body": state["body"]}]}
+def facts_of(state: SequenceState) -> dict[str, Any]:
+    return {**letter_facts(state), "previous": state.get("mails") or []}
+
+
+def record(state: SequenceState, text: dict[str, Any]) -> Update:
+    """A letter of this sequence is one more of its mails."""
+    written = letter(state, text)
+    return {**written, "mails": [{"kind": state["kind"], **written}]}
 
 
 async def wait(state: SequenceState) -> Update:
@@ -153,12 +160,11 @@ def build_graph(
     from langgraph.graph import END, START, StateGraph
 
     graph = StateGraph(SequenceState, input_schema=SequenceInput, output_schema=SequenceOutput)
-    for node in (begin, draft, record, wait, read, stop, hand_over, finish):
+    for node in (begin, draft, wait, read, stop, hand_over, finish):
         graph.add_node(node.__name__, node)
     graph.add_edge(START, "begin")
-    graph.add_edge("begin", "draft")
-    add_review(graph, draft="draft", then="record")
-    graph.add_edge("record", "wait")
+    add_review(graph, draft="draft", then="wait", done=record)
+    graph.add_edge("begin", "critique")
     graph.add_conditional_edges("wait", after_waiting, ["read", "draft", "finish"])
     graph.add_conditional_edges("read", after_reading, ["draft", "stop", "hand_over"])
     for last in ("stop", "hand_over", "finish"):
