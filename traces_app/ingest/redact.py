@@ -7,9 +7,9 @@ the walk itself fails, the values are dropped and not stored unredacted.
 from __future__ import annotations
 
 import re
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import hyperscan
 import msgspec
 import orjson
 
@@ -51,30 +51,43 @@ PATTERNS = (
     r"(?i:\bbearer) +[A-Za-z0-9._~+/-]{20,}=*",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
 )
-#: What every match of a default pattern contains. An expression that begins with one letter is searched for as fast
-#: as bytes are read, so each begins with the rarest of its mark and looks back from there; and on, for what a text is
-#: walked for costs many times the look: "risk-based" is no key.
-_MARKS = tuple(
-    re.compile(mark)
-    for mark in (
-        rb"-(?:(?<=sk-)(?=[A-Za-z0-9_-]{20})|(?<=xox[abprs]-)(?=[A-Za-z0-9-]{10}))",
-        rb"_(?:(?<=lsv2_)(?=[a-z]{2}_)|(?<=gh[pousr]_)(?=[A-Za-z0-9]{30}))",
-        rb"K(?:(?<=AK)(?=IA[0-9A-Z]{16})|(?<=PRIVATE K)(?=EY))",
-        rb"J(?<=eyJ)(?=[A-Za-z0-9_-]{10})",
-        # A letter that JSON spells as its number could be one of any rule.
-        rb"0(?<=\\u0)(?=0[2-7])",
-    )
-)
-_BEARER = re.compile(rb"bearer +[a-z0-9._~+/-]{20}")
 _DEFAULT = re.compile("|".join(PATTERNS))
 
 
-def _secret_shows(blob: bytes, low: bytes) -> bool:
-    """Whether a default pattern could match in the bytes, which come as they are and in lower case."""
-    for mark in _MARKS:
-        if mark.search(blob):
-            return True
-    return b"bearer " in low and _BEARER.search(low) is not None
+def _named(keys: Iterable[str]) -> str:
+    """What shows in JSON when a value stands under one of the keys.
+
+    A text that is JSON has its quotes and line ends escaped, once for each text it stands in.
+    """
+    return rf'"(?:{"|".join(map(re.escape, keys))})\\*"(?:\s|\\+[nrt])*:'
+
+
+def _look_for_defaults() -> hyperscan.Database:
+    """All that a default rule could match, as it shows in JSON, for one pass over the bytes."""
+    # In JSON, the letter before a word may be that of a line end.
+    secrets = [pattern.replace(r"\b", "") for pattern in PATTERNS]
+    # And a letter that is spelled as its number could be one of any rule.
+    once = dict.fromkeys([*secrets, r"\\u00[2-7]"], hyperscan.HS_FLAG_SINGLEMATCH)
+    once[_named(KEYS)] = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_CASELESS
+    look = hyperscan.Database()
+    look.compile(expressions=[expression.encode() for expression in once], flags=list(once.values()))
+    return look
+
+
+_LOOK = _look_for_defaults()
+
+
+def _stop(*_match: object) -> bool:
+    return True
+
+
+def _default_shows(blob: bytes) -> bool:
+    """Whether a default rule could match in the bytes."""
+    try:
+        _LOOK.scan(blob, match_event_handler=_stop)
+    except hyperscan.ScanTerminated:
+        return True
+    return False
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -92,18 +105,12 @@ class Ruleset:
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         own = list(rules)
         self._keys = dict.fromkeys(KEYS, DEFAULT_REPLACEMENT)
-        self._keys |= {r.expression.lower(): r.replacement for r in own if r.kind == "key" and r.expression}
+        named = {r.expression.lower(): r.replacement for r in own if r.kind == "key" and r.expression}
+        self._keys |= named
         self._patterns = [(re.compile(r.expression), r.replacement) for r in own if r.kind == "pattern"]
         # An expression may ask for the end of a text or for what JSON writes otherwise, and so may a key.
-        self._walk_all = bool(self._patterns) or not all(map(_stands_as_it_is, self._keys))
-        # By first letter, most quotes are passed over after one look.
-        by_letter = groupby(sorted(self._keys), key=lambda key: key[0])
-        names = "|".join(
-            f"{re.escape(letter)}(?:{'|'.join(re.escape(key[1:]) for key in keys)})"
-            for letter, keys in by_letter
-        )
-        # A text that is JSON has its quotes and line ends escaped, once for each text it stands in.
-        self._key_mark = re.compile(rf'"(?:{names})\\*"(?:\s|\\+[nrt])*:'.encode())
+        self._walk_all = bool(self._patterns) or not all(map(_stands_as_it_is, named))
+        self._own_keys = re.compile(_named(named).encode()) if named else None
 
     def suspects(self, blob: bytes) -> bool:
         """Whether anything in the JSON bytes could match a rule."""
@@ -111,8 +118,9 @@ class Ruleset:
 
     def shows(self, blob: bytes) -> bool:
         """Whether a key or what a default pattern looks for can be seen in the bytes."""
-        low = blob.lower()
-        return _secret_shows(blob, low) or self._key_mark.search(low) is not None
+        return _default_shows(blob) or (
+            self._own_keys is not None and self._own_keys.search(blob.lower()) is not None
+        )
 
     def clean(self, value: Any) -> Any:
         """Return the JSON value with everything replaced that a rule names."""
@@ -139,8 +147,7 @@ class Ruleset:
                     text = orjson.dumps(cleaned).decode()
             except (RecursionError, TypeError):
                 return FAILED
-        raw = text.encode("utf-8", "surrogatepass")
-        if _secret_shows(raw, raw.lower()):
+        if _default_shows(text.encode("utf-8", "surrogatepass")):
             text = _DEFAULT.sub(DEFAULT_REPLACEMENT, text)
         for pattern, replacement in self._patterns:
             text = pattern.sub(replacement.replace("\\", r"\\"), text)
