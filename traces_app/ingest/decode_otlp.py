@@ -23,7 +23,7 @@ from traces_app.store.pack import opened
 from traces_app.store.records import Bundle, Copy, Kind, RunPart, Status, digest64, run_id_of_span, uuid_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: The names each thing goes by, the best first.
 _NAMES = {
@@ -84,8 +84,8 @@ _ERROR = 2
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
 
-class Span(msgspec.Struct, gc=False):
-    """A span of either wire form, in plain values."""
+class Span(msgspec.Struct, gc=False, array_like=True):
+    """A span of either wire form, in plain values; packed, they are what its digest is of."""
 
     trace_id: bytes
     span_id: bytes
@@ -103,8 +103,9 @@ class Span(msgspec.Struct, gc=False):
     resource: dict[str, Any]
     #: Whether the LangSmith SDK made it of a run, which it may also send as a run.
     copy: bool
-    #: 64 bits over what was sent, as `RunPart.digest`.
-    digest: int
+
+
+_packed = msgspec.msgpack.Encoder().encode
 
 
 def read_protobuf(body: bytes) -> Iterator[Span]:
@@ -115,11 +116,9 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
         raise RefusedError(400, f"body: {error}") from error
     for group in request.resource_spans:
         resource = _attributes(group.resource.attributes)
-        shared = group.resource.SerializeToString()  # no maps in it: the same bytes each time
         for scope_spans in group.scope_spans:
             scope = scope_spans.scope.name
             copy = made_by_langsmith(scope, resource)
-            around = digest64(shared, scope.encode())
             for s in scope_spans.spans:
                 status = s.status
                 events, links = s.events, s.links
@@ -138,7 +137,6 @@ def read_protobuf(body: bytes) -> Iterator[Span]:
                     scope,
                     resource,
                     copy,
-                    digest64(s.SerializeToString(), seed=around),
                 )
 
 
@@ -208,7 +206,6 @@ def _json_span(raw: dict[str, Any], scope: str, resource: dict[str, Any]) -> Spa
         scope,
         said,
         made_by_langsmith(scope, said),
-        digest64(orjson.dumps([resource, scope, raw])),
     )
 
 
@@ -245,7 +242,7 @@ def decode_span(span: Span, project: str) -> RunPart:
         trace_id=trace_id,
         run_id=run_id_of_span(trace_id, span.span_id),
         kind=Kind.SPAN,
-        digest=span.digest,
+        digest=digest64(_packed(span)),
         parent_id=run_id_of_span(trace_id, parent) if parent else None,
         name=clean_text(span.name),
         run_type=_run_type(said),
@@ -305,30 +302,36 @@ def _run_type(said: dict[str, Any]) -> str:
     return operation or _OPENINFERENCE.get(str(said.get("openinference_kind", "")).upper(), "chain")
 
 
+#: What becomes a column of the same name once it is clean.
+_COLUMNS: dict[str, Callable[[Any], Any]] = {
+    "model": clean_text,
+    "provider": clean_text,
+    "prompt_tokens": count,
+    "completion_tokens": count,
+    "total_tokens": count,
+    "cost": money,
+}
+
+
 def _lift_attributes(part: RunPart, said: dict[str, Any], metadata: dict[str, Any]) -> None:
-    get = said.get
-    part.model = clean_text(get("model") or metadata.get("ls_model_name"))
-    part.provider = clean_text(get("provider") or metadata.get("ls_provider"))
-    part.thread_id = part.thread_id or clean_text(get("thread_id"))
     usage = metadata.get("usage_metadata")
     if usage is not None:
         usage = metadata["usage_metadata"] = opened(usage)
         lift_usage(part, usage)
-    part.prompt_tokens = _or(count(get("prompt_tokens")), part.prompt_tokens)
-    part.completion_tokens = _or(count(get("completion_tokens")), part.completion_tokens)
-    part.total_tokens = _or(count(get("total_tokens")), part.total_tokens)
-    part.cost = _or(money(get("cost")), part.cost)
+    for what, value in said.items():
+        cleaned = _COLUMNS[what](value) if what in _COLUMNS else None
+        if cleaned is not None:
+            setattr(part, what, cleaned)
+    part.model = part.model or clean_text(metadata.get("ls_model_name"))
+    part.provider = part.provider or clean_text(metadata.get("ls_provider"))
+    part.thread_id = part.thread_id or clean_text(said.get("thread_id"))
     complete_total(part)
-    tags = get("tags")
+    tags = said.get("tags")
     if tags:
         listed = tags.split(",") if isinstance(tags, str) else tags if isinstance(tags, list) else ()
         part.facts["tags"] = list(
             dict.fromkeys(t for t in (clean_text(x).strip() for x in listed[:100]) if t)
         )
-
-
-def _or(value: Any, otherwise: Any) -> Any:
-    return otherwise if value is None else value
 
 
 def _lift_outcome(part: RunPart, span: Span) -> None:
@@ -374,7 +377,7 @@ def decode_spans(spans: Iterable[Span | str], bundle: Bundle, project: str) -> N
                 else:
                     own.add(part.trace_id)
                 continue
-            except (ValueError, TypeError, RecursionError) as error:
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
                 item = uuid_text(span.trace_id) if len(span.trace_id) == 16 else ""
                 refused = quarantine("otlp", f"{error}", item, span.name.encode("utf-8", "replace"))
         bundle.quarantined.append(refused)

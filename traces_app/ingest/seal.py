@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from traces_app.store.records import Attachment, Bundle, Chunk, Quarantined, Run
 
 log = logging.getLogger(__name__)
 _COLUMNS = ("name", "project", "thread_id", "model", "provider", "assistant_id")
+_names = attrgetter(*_COLUMNS)
 
 
 def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
@@ -45,7 +47,7 @@ def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
 
 def _chunk(parts: list[RunPart], rules: Ruleset) -> Chunk:
     facts, payload = dump([part.facts for part in parts]), dump([part.payload for part in parts])
-    names = "\n".join({getattr(part, column) for column in _COLUMNS for part in parts})
+    names = "\n".join(set().union(*map(_names, parts)))
     if rules.suspects(payload) or rules.suspects(facts) or rules.suspects(names.encode()):
         facts, payload = _redacted(parts, facts, payload, rules)
     for part in parts:

@@ -60,14 +60,6 @@ def day_number(day: date) -> int:
     return day.toordinal() - _PG_EPOCH_DAY
 
 
-def _time(us: int | None) -> bytes:
-    return _NULL if us is None else _i64(8, us - _PG_EPOCH_US)
-
-
-def _count(n: int | None) -> bytes:
-    return _NULL if n is None else _i64(8, n)
-
-
 @lru_cache(maxsize=4096)  # but for names of runs, few values stand in these columns
 def _text(text: str) -> bytes:
     if not text:
@@ -106,13 +98,13 @@ def part_row(p: RunPart, day: int) -> bytes:
         (
             head,
             _NULL if p.routing_version is None else _i32(4, p.routing_version),
-            _time(p.start),
-            _time(p.end),
-            _time(p.first_token),
+            _NULL if p.start is None else _i64(8, p.start - _PG_EPOCH_US),
+            _NULL if p.end is None else _i64(8, p.end - _PG_EPOCH_US),
+            _NULL if p.first_token is None else _i64(8, p.first_token - _PG_EPOCH_US),
             _NULL if p.parent_id is None else _UUID + p.parent_id,
-            _count(p.prompt_tokens),
-            _count(p.completion_tokens),
-            _count(p.total_tokens),
+            _NULL if p.prompt_tokens is None else _i64(8, p.prompt_tokens),
+            _NULL if p.completion_tokens is None else _i64(8, p.completion_tokens),
+            _NULL if p.total_tokens is None else _i64(8, p.total_tokens),
             _TRUE if p.graph_root else _NULL,
             _text(p.name),
             _place(p.run_type, p.project, p.assistant_id, p.pool, p.thread_id, p.model, p.provider),

@@ -164,6 +164,8 @@ def _move_root(head: Head, run: RunPart) -> None:
     """Make the run the head's root when it ranks before the present one, whichever came first."""
     rank = 0 if run.run_id == run.trace_id else 1 if run.parent_id is None else 2
     if head.root_run_id is not None and head.root_run_id != run.run_id:
+        if head.root_rank < rank:
+            return
         held = (head.root_rank, _FAR if head.root_start is None else head.root_start, head.root_run_id)
         if held < (rank, _FAR if run.start is None else run.start, run.run_id):
             return
@@ -188,7 +190,8 @@ def _facts_of(parts: Iterable[RunPart]) -> Iterator[str]:
     names: set[str] = set()
     places: set[tuple[str, str, str, str]] = set()
     said: set[tuple[str, str]] = set()
-    metadata: set[tuple[str, Any]] = set()
+    of_roots: set[tuple[str, Any]] = set()
+    of_others: set[tuple[str, Any]] = set()
     for part in parts:
         names.add(part.name)
         places.add((part.assistant_id, part.pool, part.model, part.project))
@@ -197,31 +200,25 @@ def _facts_of(parts: Iterable[RunPart]) -> Iterator[str]:
             said.update(("tag", tag) for tag in tags)
         if error := facts.get("error"):
             said.add(("error", _flat(error[:MAX_VALUE])))
-        if held := facts.get("metadata"):
-            metadata.update(_labels_of(held, metadata, part.parent_id is None))
+        if metadata := facts.get("metadata"):
+            _add_values(of_roots if part.parent_id is None else of_others, metadata)
     said.update(("name", name) for name in names)
     for place in places:
         said.update(zip(("assistant", "pool", "model", "project"), place, strict=True))
     for field, value in said:
         if value:
             yield f"{field}={(value.upper() if field == 'pool' else value)[:MAX_VALUE]}"
-    for key, value in metadata:
-        yield _flat(f"meta.{key}={str(value)[:MAX_VALUE]}")
+    of_roots.update(item for item in of_others if type(item[1]) is not str or len(item[1]) <= _MAX_LABEL)
+    for key, value in of_roots:
+        if type(value) in _LABELS and not key.startswith(_COUNTS):
+            yield _flat(f"meta.{key}={str(value)[:MAX_VALUE]}")
 
 
-def _labels_of(metadata: dict[str, Any], known: set[tuple[str, Any]], of_root: bool) -> list[tuple[str, Any]]:
-    """The labels among the metadata of a run that are not known yet; of a root, long texts too."""
+def _add_values(values: set[tuple[str, Any]], metadata: dict[str, Any]) -> None:
     try:
-        fresh: Iterable[tuple[str, Any]] = metadata.items() - known
-    except TypeError:  # an object or a list, which is no label
-        fresh = metadata.items()
-    return [
-        (key, value)
-        for key, value in fresh
-        if type(value) in _LABELS
-        and (of_root or type(value) is not str or len(value) <= _MAX_LABEL)
-        and not key.startswith(_COUNTS)
-    ]
+        values.update(metadata.items())
+    except TypeError:  # an object or a list among them, which is no label
+        values.update(item for item in metadata.items() if type(item[1]) in _LABELS)
 
 
 def _flat(text: str) -> str:

@@ -131,12 +131,12 @@ class Bundle(msgspec.Struct, kw_only=True):
     copies: list[Copy] = []
 
 
-def digest64(*pieces: bytes, seed: int = 0) -> int:
-    """Return a signed 64-bit digest of the pieces, boundaries included, that goes on from another.
+def digest64(*pieces: bytes) -> int:
+    """Return a signed 64-bit digest of the pieces, boundaries included.
 
     Quick and no more: a sender who looks for two messages about one run with the same digest loses its own second one.
     """
-    digest = seed & (2**64 - 1)
+    digest = 0
     for piece in pieces:
         digest = xxh3_64_intdigest(piece, digest)
     return digest - 2**64 if digest >> 63 else digest

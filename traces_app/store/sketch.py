@@ -6,6 +6,7 @@ A quantile read from it is at most 5 % off. Bucket 0 is all below a millisecond;
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,15 +14,13 @@ if TYPE_CHECKING:
 
 GAMMA = 1.1
 BUCKETS = 192
-_LOG_GAMMA = math.log(GAMMA)
+#: The longest duration of each bucket but the last, in whole microseconds.
+_LONGEST = tuple(math.floor(1000 * GAMMA**n) for n in range(BUCKETS - 1))
 
 
 def bucket_of(duration_us: int) -> int:
     """Return the bucket of a duration in microseconds; a negative one (end before start) counts as 0."""
-    ms = duration_us / 1000
-    if ms <= 1:
-        return 0
-    return min(BUCKETS - 1, math.ceil(math.log(ms) / _LOG_GAMMA))
+    return bisect_left(_LONGEST, duration_us)
 
 
 def quantile(counts: Sequence[int], q: float) -> float | None:

@@ -52,6 +52,7 @@ ADD_QUARANTINE = (
     "INSERT INTO traces_app_quarantine (digest, received_at, door, reason, item, excerpt)"
     " VALUES (%s, now(), %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 )
+_NO_ROWS = len(columns.COPY_HEADER + columns.COPY_END)
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -107,19 +108,19 @@ class Writer:
 
     async def _write_traces(self, conn: Connection, bundles: Sequence[Bundle], day: date, now: int) -> int:
         dropped = await _meet_copies(conn, bundles)
-        parts = {
-            (p.trace_id, *p.key): p
+        parts = [
+            p
             for b in bundles
             for p in b.parts
             if not (b.copies and p.trace_id in dropped and any(c.trace_id == p.trace_id for c in b.copies))
-        }
+        ]
         attached = [a for b in bundles for a in b.attachments]
-        trace_ids = sorted({p.trace_id for p in parts.values()} | {a.trace_id for a in attached})
+        trace_ids = sorted({p.trace_id for p in parts} | {a.trace_id for a in attached})
         if not trace_ids:
             return 0
         known = await _lock(conn, trace_ids)
-        stored = await _stored(conn, known, parts.values()) if known else {}
-        changes = _changes(parts.values(), stored)
+        stored = await _stored(conn, known, parts) if known else {}
+        changes = _changes(parts, stored)
         self._bill(changes)
         created = [heads.new_head(t, day, now) for t in trace_ids if t not in known]
         all_heads = {**known, **{h.trace_id: h for h in created}}
@@ -200,7 +201,7 @@ def _changes(parts: Iterable[RunPart], stored: dict[tuple[bytes, bytes], list[Ru
             continue
         had = had or []
         keys = {p.key for p in had}
-        new = sorted((p for p in sent if p.key not in keys), key=merge_order)
+        new = sorted({p.key: p for p in sent if p.key not in keys}.values(), key=merge_order)
         if new:
             changes.append(Change(merge_parts(had) if had else None, merge_parts([*had, *new]), new))
     return changes
@@ -241,11 +242,11 @@ async def _copy_attachments(conn: Connection, attached: list[Any], all_heads: di
 
 
 async def _copy(conn: Connection, table: str, names: str, rows: Iterable[bytes]) -> None:
-    body = b"".join(rows)
-    if not body:
+    body = b"".join((columns.COPY_HEADER, *rows, columns.COPY_END))
+    if len(body) == _NO_ROWS:
         return
     async with conn.cursor() as cur, cur.copy(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)") as copy:
-        await copy.write(columns.COPY_HEADER + body + columns.COPY_END)
+        await copy.write(body)
 
 
 async def _write_quarantine(conn: Connection, items: list[Quarantined]) -> None:
