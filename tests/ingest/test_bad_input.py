@@ -302,6 +302,7 @@ def test_secrets_and_canaries_never_reach_the_store(http: httpx.Client, cur: psy
         assert canary not in everything
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of([st.from_regex(pattern) for pattern in redact.PATTERNS]))
 def test_whatever_a_default_pattern_matches_is_looked_at(text: str) -> None:
     rules = redact.Ruleset()
