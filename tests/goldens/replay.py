@@ -24,7 +24,8 @@ def decoded(content_type: str, body: bytes) -> list[dict[str, Any]]:
         bundle.quarantined.extend(form.quarantined)
         decode_runs(list(form.runs.values()), bundle, "multipart", "default")
     else:
-        decode_spans(read_protobuf(body), bundle, "default")
+        for spans in read_protobuf(body):
+            decode_spans(spans, bundle, "default")
     assert not bundle.quarantined, bundle.quarantined
     return [_plain(part) for part in bundle.parts]
 

@@ -90,9 +90,13 @@ class Ingest:
         raw = await read_body(request, self.config.max_body)
         return inflate(raw, request.headers.get("content-encoding", ""), self.config.max_inflated)
 
+    def seal(self, bundle: Bundle) -> Bundle:
+        """Redact and pack, by the rules that hold now."""
+        return seal(bundle, self.reference.redactor)
+
     async def store(self, bundle: Bundle) -> None:
         """Redact, pack and commit; returns when it is durable."""
-        await self.commits.commit(seal(bundle, self.reference.redactor))
+        await self.commits.commit(self.seal(bundle))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

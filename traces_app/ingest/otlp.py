@@ -35,13 +35,15 @@ class OtlpDoor:
             raise RefusedError(415, f"content-type: must be {PROTOBUF} or {JSON}")
         with self._ingest.admission.room_for(request):
             body = await self._ingest.body(request)
-            spans = read_protobuf(body) if media_type == PROTOBUF else read_json(body)
-            bundle = Bundle()
             project = request.headers.get("langsmith-project") or self._ingest.config.default_project
-            decode_spans(spans, bundle, project[:500])
-            confine(bundle, request.key.project)
-            await self._ingest.store(bundle)
-        return _answer(media_type, [q.reason for q in bundle.quarantined])
+            sealed = Bundle()
+            for spans in read_protobuf(body) if media_type == PROTOBUF else read_json(body):
+                bundle = Bundle()
+                decode_spans(spans, bundle, project[:500])
+                confine(bundle, request.key.project)
+                sealed.add(self._ingest.seal(bundle))
+            await self._ingest.commits.commit(sealed)
+        return _answer(media_type, [q.reason for q in sealed.quarantined])
 
 
 def _answer(media_type: str, reasons: list[str]) -> Answer:

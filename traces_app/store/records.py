@@ -130,6 +130,11 @@ class Bundle(msgspec.Struct, kw_only=True):
     chunks: list[Chunk] = []
     copies: list[Copy] = []
 
+    def add(self, other: Bundle) -> None:
+        """Take in all that another brings."""
+        for name in self.__struct_fields__:
+            getattr(self, name).extend(getattr(other, name))
+
 
 def digest64(*pieces: bytes) -> int:
     """Return a signed 64-bit digest of the pieces, boundaries included.
