@@ -110,9 +110,9 @@ def made_by_langsmith(scope: str, resource: dict[str, Any]) -> bool:
 
 async def add_rollups(conn: Any, deltas: dict[RollupKey, Totals]) -> None:
     """Add the differences to the roll-ups."""
-    if deltas:
-        rows = orjson.dumps([heads.rollup_to_json(k, t) for k, t in deltas.items()])
-        await conn.execute(heads.ADD_ROLLUPS, (rows.decode(),))
+    rows = [heads.rollup_to_json(k, t) for k, t in deltas.items() if heads.says_something(t)]
+    if rows:
+        await conn.execute(heads.ADD_ROLLUPS, (orjson.dumps(rows).decode(),))
 
 
 def _merged(parts: list[RunPart]) -> list[RunPart]:

@@ -255,14 +255,12 @@ class Totals(msgspec.Struct):
 RollupKey = tuple[int, str, str, str, int, str]
 
 
-def rollup_deltas(changes: Iterable[Change]) -> dict[RollupKey, Totals]:
-    """Return what the changes add to each (minute, assistant, pool, model, version, kind); only finished runs count."""
-    deltas: dict[RollupKey, Totals] = {}
+def count(totals: dict[RollupKey, Totals], changes: Iterable[Change]) -> None:
+    """Add what the changes bring to each (minute, assistant, pool, model, version, kind); only finished runs count."""
     for change in changes:
         if change.before is not None:
-            _count(deltas, change.before, -1)
-        _count(deltas, change.after, 1)
-    return {key: t for key, t in deltas.items() if _says_something(t)}
+            _count(totals, change.before, -1)
+        _count(totals, change.after, 1)
 
 
 def rollup_losses(runs: Iterable[RunPart]) -> dict[RollupKey, Totals]:
@@ -273,7 +271,8 @@ def rollup_losses(runs: Iterable[RunPart]) -> dict[RollupKey, Totals]:
     return deltas
 
 
-def _says_something(t: Totals) -> bool:
+def says_something(t: Totals) -> bool:
+    """Whether the difference is one."""
     return bool(t.runs or t.errors or t.total_tokens or t.cost or any(t.latency.values()))
 
 

@@ -13,11 +13,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
+import msgspec
 import orjson
 import psycopg
 
 from traces_app.store import columns, copies, heads
-from traces_app.store.heads import Change, Head
+from traces_app.store.heads import Change, Head, RollupKey, Totals
 from traces_app.store.merge import merge_order, merge_parts
 from traces_app.store.records import Kind
 
@@ -52,7 +53,6 @@ ADD_QUARANTINE = (
     "INSERT INTO traces_app_quarantine (digest, received_at, door, reason, item, excerpt)"
     " VALUES (%s, now(), %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 )
-_NO_ROWS = len(columns.COPY_HEADER + columns.COPY_END)
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -64,6 +64,15 @@ class RacedError(Exception):
 def project_id(name: str) -> str:
     """Return the id of a project: the same for the same name everywhere."""
     return str(uuid5(NAMESPACE_URL, f"langsmith-project:{name}"))
+
+
+class Move(msgspec.Struct):
+    """What a commit brings to one trace: its head as it is now, rows of new parts, and the chunks they are in."""
+
+    head: Head
+    day: int
+    rows: list[bytes]
+    chunk_ids: set[int]
 
 
 class Writer:
@@ -108,30 +117,45 @@ class Writer:
 
     async def _write_traces(self, conn: Connection, bundles: Sequence[Bundle], day: date, now: int) -> int:
         dropped = await _meet_copies(conn, bundles)
-        parts = [
-            p
-            for b in bundles
-            for p in b.parts
-            if not (b.copies and p.trace_id in dropped and any(c.trace_id == p.trace_id for c in b.copies))
-        ]
+        sent: dict[bytes, list[RunPart]] = defaultdict(list)
+        for b in bundles:
+            gone = {c.trace_id for c in b.copies} & dropped
+            for p in b.parts:
+                if p.trace_id not in gone:
+                    sent[p.trace_id].append(p)
         attached = [a for b in bundles for a in b.attachments]
-        trace_ids = sorted({p.trace_id for p in parts} | {a.trace_id for a in attached})
+        trace_ids = sorted(sent.keys() | {a.trace_id for a in attached})
         if not trace_ids:
             return 0
         known = await _lock(conn, trace_ids)
-        stored = await _stored(conn, known, parts) if known else {}
-        changes = _changes(parts, stored)
-        self._bill(changes)
-        created = [heads.new_head(t, day, now) for t in trace_ids if t not in known]
-        all_heads = {**known, **{h.trace_id: h for h in created}}
-        moved = self._move(all_heads, changes, now)
-        await _write_heads(conn, created, [h for h in moved if h.trace_id in known])
-        new = [p for c in changes for p in c.new]
-        await _copy_parts(conn, bundles, new, all_heads)
+        stored = await _stored(conn, known, sent) if known else {}
+        all_heads = {t: known.get(t) or heads.new_head(t, day, now) for t in trace_ids}
+        totals: dict[RollupKey, Totals] = {}
+        moves = [
+            self._move(all_heads[t], changes, totals, now)
+            for t, parts in sent.items()
+            if (changes := _changes(parts, stored.get(t, {})))
+        ]
+        await _write_heads(
+            conn,
+            created=[head for t, head in all_heads.items() if t not in known],
+            moved=[m.head for m in moves if m.head.trace_id in known],
+        )
+        await _copy_moves(conn, bundles, moves)
         await _copy_attachments(conn, attached, all_heads)
-        await copies.erase_copies_of(conn, moved)
-        await copies.add_rollups(conn, heads.rollup_deltas(changes))
-        return len(new)
+        await copies.erase_copies_of(conn, [m.head for m in moves])
+        await copies.add_rollups(conn, totals)
+        return sum(len(m.rows) for m in moves)
+
+    def _move(self, head: Head, changes: list[Change], totals: dict[RollupKey, Totals], now: int) -> Move:
+        """Move head and totals by what is new of a trace, and return what is to be written of it."""
+        self._bill(changes)
+        heads.apply(head, changes, now)
+        head.sampled = self._sampled(head.trace_id, head.assistant_id)
+        heads.count(totals, changes)
+        day = columns.day_number(head.day)
+        new = [p for change in changes for p in change.new]
+        return Move(head, day, [columns.part_row(p, day) for p in new], {p.chunk_id for p in new})
 
     def _bill(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -141,16 +165,6 @@ class Writer:
                 if cost is not None:  # on the part that completes the picture, so that readers need no prices
                     change.new[-1].cost = cost
                     run.cost = cost
-
-    def _move(self, all_heads: dict[bytes, Head], changes: Iterable[Change], now: int) -> list[Head]:
-        by_trace: dict[bytes, list[Change]] = defaultdict(list)
-        for change in changes:
-            by_trace[change.after.trace_id].append(change)
-        for trace_id, of_trace in by_trace.items():
-            head = all_heads[trace_id]
-            heads.apply(head, of_trace, now)
-            head.sampled = self._sampled(trace_id, head.assistant_id)
-        return [all_heads[t] for t in by_trace]
 
     async def _write_projects(self, conn: Connection, names: set[str]) -> None:
         if names:
@@ -176,26 +190,27 @@ async def _lock(conn: Connection, trace_ids: list[bytes]) -> dict[bytes, Head]:
 
 
 async def _stored(
-    conn: Connection, known: dict[bytes, Head], parts: Iterable[RunPart]
-) -> dict[tuple[bytes, bytes], list[RunPart]]:
-    """Return what is stored of the runs that are touched, by (trace, run)."""
-    run_ids = {p.run_id.hex() for p in parts if p.trace_id in known}
+    conn: Connection, known: dict[bytes, Head], sent: dict[bytes, list[RunPart]]
+) -> dict[bytes, dict[bytes, list[RunPart]]]:
+    """Return what is stored of the runs that are touched, by trace and run."""
+    run_ids = {p.run_id.hex() for t, parts in sent.items() if t in known for p in parts}
     days = list({h.day for h in known.values()})
     cur = await conn.execute(STORED_PARTS, (list(run_ids), [t.hex() for t in known], days))
-    stored: dict[tuple[bytes, bytes], list[RunPart]] = defaultdict(list)
+    stored: dict[bytes, dict[bytes, list[RunPart]]] = defaultdict(lambda: defaultdict(list))
     for row in await cur.fetchall():
         part = columns.part_from_row(row)
-        stored[part.trace_id, part.run_id].append(part)
+        stored[part.trace_id][part.run_id].append(part)
     return stored
 
 
-def _changes(parts: Iterable[RunPart], stored: dict[tuple[bytes, bytes], list[RunPart]]) -> list[Change]:
-    by_run: dict[tuple[bytes, bytes], list[RunPart]] = defaultdict(list)
+def _changes(parts: Iterable[RunPart], stored: dict[bytes, list[RunPart]]) -> list[Change]:
+    """Return what the parts change of the runs of their trace."""
+    by_run: dict[bytes, list[RunPart]] = defaultdict(list)
     for part in parts:
-        by_run[part.trace_id, part.run_id].append(part)
+        by_run[part.run_id].append(part)
     changes = []
-    for run, sent in by_run.items():
-        had = stored.get(run)
+    for run_id, sent in by_run.items():
+        had = stored.get(run_id)
         if had is None and len(sent) == 1:
             changes.append(Change(None, sent[0], sent))
             continue
@@ -207,7 +222,7 @@ def _changes(parts: Iterable[RunPart], stored: dict[tuple[bytes, bytes], list[Ru
     return changes
 
 
-async def _write_heads(conn: Connection, created: list[Head], moved: list[Head]) -> None:
+async def _write_heads(conn: Connection, *, created: list[Head], moved: list[Head]) -> None:
     if created:
         rows = orjson.dumps([heads.head_to_json(h) for h in created], default=str)
         cur = await conn.execute(INSERT_HEADS, (rows.decode(),))
@@ -218,16 +233,12 @@ async def _write_heads(conn: Connection, created: list[Head], moved: list[Head])
         await conn.execute(UPDATE_HEADS, (rows.decode(),))
 
 
-async def _copy_parts(
-    conn: Connection, bundles: Sequence[Bundle], new: list[RunPart], all_heads: dict[bytes, Head]
-) -> None:
-    days = {t: columns.day_number(h.day) for t, h in all_heads.items()}
-    await _copy(
-        conn, "traces_app_runpart", columns.PART_COLUMNS, (columns.part_row(p, days[p.trace_id]) for p in new)
-    )
-    wanted = {(p.trace_id, p.chunk_id) for p in new}
+async def _copy_moves(conn: Connection, bundles: Sequence[Bundle], moves: list[Move]) -> None:
+    rows = [row for move in moves for row in move.rows]
+    await _copy(conn, "traces_app_runpart", columns.PART_COLUMNS, rows)
+    days = {(m.head.trace_id, chunk_id): m.day for m in moves for chunk_id in m.chunk_ids}
     chunks = {(c.trace_id, c.chunk_id): c for b in bundles for c in b.chunks}
-    rows = (columns.chunk_row(c, days[c.trace_id]) for key, c in chunks.items() if key in wanted)
+    rows = [columns.chunk_row(c, days[key]) for key, c in chunks.items() if key in days]
     await _copy(conn, "traces_app_chunk", columns.CHUNK_COLUMNS, rows)
 
 
@@ -237,16 +248,15 @@ async def _copy_attachments(conn: Connection, attached: list[Any], all_heads: di
     cur = await conn.execute(STORED_ATTACHMENTS, ([a.trace_id.hex() for a in attached],))
     stored = {(bytes(run_id), name) for run_id, name in await cur.fetchall()}
     fresh = {(a.run_id, a.name): a for a in attached if (a.run_id, a.name) not in stored}
-    rows = (columns.attachment_row(a, columns.day_number(all_heads[a.trace_id].day)) for a in fresh.values())
+    rows = [columns.attachment_row(a, columns.day_number(all_heads[a.trace_id].day)) for a in fresh.values()]
     await _copy(conn, "traces_app_attachment", columns.ATTACHMENT_COLUMNS, rows)
 
 
-async def _copy(conn: Connection, table: str, names: str, rows: Iterable[bytes]) -> None:
-    body = b"".join((columns.COPY_HEADER, *rows, columns.COPY_END))
-    if len(body) == _NO_ROWS:
+async def _copy(conn: Connection, table: str, names: str, rows: list[bytes]) -> None:
+    if not rows:
         return
     async with conn.cursor() as cur, cur.copy(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)") as copy:
-        await copy.write(body)
+        await copy.write(b"".join((columns.COPY_HEADER, *rows, columns.COPY_END)))
 
 
 async def _write_quarantine(conn: Connection, items: list[Quarantined]) -> None:
