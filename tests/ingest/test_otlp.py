@@ -121,6 +121,33 @@ def test_json_with_one_bad_span_is_a_partial_success(http: httpx.Client, cur: ps
     assert [door for door, _ in cur.fetchall()] == ["otlp"]
 
 
+def test_what_comes_again_in_the_other_form_is_the_same_and_a_trace_is_packed_as_one(
+    http: httpx.Client, cur: psycopg.Cursor[Any]
+) -> None:
+    traces = [uuid.uuid4().hex for _ in range(2)]
+    spans = [json_span(traceId=trace, name=f"s{n}") for n in range(2) for trace in traces]
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    for two in (spans[:2], spans[2:]):  # each scope has a span of each trace
+        scope = group.scope_spans.add()
+        for s in two:
+            span = scope.spans.add(trace_id=bytes.fromhex(s["traceId"]), span_id=bytes.fromhex(s["spanId"]))
+            span.name = s["name"]
+            span.start_time_unix_nano = int(s["startTimeUnixNano"])
+            span.end_time_unix_nano = int(s["endTimeUnixNano"])
+            span.attributes.add(key="n").value.int_value = 3
+    for content_type, body in {
+        "application/x-protobuf": request.SerializeToString(),
+        "application/json": json_body(*spans),
+    }.items():
+        answer = http.post("/otlp/v1/traces", content=body, headers={"content-type": content_type})
+        assert answer.status_code == 200
+    cur.execute("SELECT count(*) FROM traces_app_runpart WHERE trace_id = ANY(%s::uuid[])", (traces,))
+    assert cur.fetchone() == (4,)
+    cur.execute("SELECT count(*) FROM traces_app_chunk WHERE trace_id = ANY(%s::uuid[])", (traces,))
+    assert cur.fetchone() == (2,)
+
+
 @pytest.mark.parametrize("body", [b"\xff\xff\xff", b"\x0a\x05abc", gzip.compress(b"x", mtime=0)])
 def test_damage_is_400_and_never_500(http: httpx.Client, body: bytes) -> None:
     headers = {"content-type": "application/x-protobuf"}
