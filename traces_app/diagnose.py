@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from contract.graph_spec import assistant_uuid
 from contract.headers import BAGGAGE_ADDRESS
-from traces_app.links import Placeholder, end_of
+from traces_app.links import Placeholder
 from traces_app.rows import DispatchRow, RunRow
 from traces_app.tree import Finding, Kind, NodeStatus, Severity
 
@@ -211,7 +211,7 @@ def missing_parent(scene: Scene) -> Iterator[Found]:
         children = scene.forest.children.get(node_id, [])
         if not isinstance(item, Placeholder) or item.synthetic or not children:
             continue
-        ends = [end_of(scene.forest.items[child]) for child in children]
+        ends = [scene.forest.items[child].end for child in children]
         if not any(settled(end, scene.now) for end in ends):
             continue
         source = _sender(scene, node_id)
@@ -340,8 +340,9 @@ def clock_skew(scene: Scene) -> Iterator[Found]:
                 _skew(hop.pool, f"{abs(offset) / 1000:.3g} s {'behind' if offset > 0 else 'ahead of'}", run),
             )
     yield from _skewed_callers(scene)
-    for node_id in scene.forest.order:
-        own = scene.forest.run(node_id)
+    doubtful = {one: run for one, run in scene.forest.runs.items() if not _plausible(run)}
+    for node_id in scene.forest.order if doubtful else ():
+        own = doubtful.get(node_id)
         if own is None or node_id in scene.forest.hop_of:
             continue
         absurd = next((when for when in (own.start, own.end) if when is not None and is_absurd(when)), None)
@@ -353,6 +354,11 @@ def clock_skew(scene: Scene) -> Iterator[Found]:
                 node_id,
                 _skew(_run_source(own), f"{seconds:.3g} s back between start and end, off from", own),
             )
+
+
+def _plausible(run: RunRow) -> bool:
+    """Whether the run began and ended, in that order, in years that are not absurd."""
+    return run.start is not None and run.end is not None and _SANE_FROM <= run.start <= run.end < _SANE_TO
 
 
 def _skewed_callers(scene: Scene) -> Iterator[Found]:

@@ -15,17 +15,20 @@ from traces_app.rows import DispatchRow, RunRow
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_REQUEST_NAMES = ("request_id", "x-request-id", "agentic.request_id", "http.request.header.x-request-id")
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class Placeholder:
-    """Stands for a parent that is named but absent, or for a caller that sends no spans."""
+    """Stands for a parent that is named but absent, or for a caller that sends no spans: it has no times of its own."""
 
     id: str
     trace_id: str
     #: True for a caller that is only known by its request: nothing of it is expected to arrive.
     synthetic: bool = False
+    start: None = None
+    end: None = None
 
 
 Item = RunRow | DispatchRow | Placeholder
@@ -134,8 +137,9 @@ class _Index:
 
 def caller_request_id(run: RunRow) -> str:
     """The `x-request-id` a caller noted on its own span, the join that survives stripped headers."""
-    for name in ("request_id", "x-request-id", "agentic.request_id", "http.request.header.x-request-id"):
-        value = run.metadata.get(name)
+    noted = run.metadata
+    for name in _REQUEST_NAMES if noted else ():
+        value = noted.get(name)
         if isinstance(value, str) and value:
             return value
     return ""
@@ -298,19 +302,7 @@ def _cut_cycles(forest: Forest) -> None:
 
 def sort_key(forest: Forest, node_id: str) -> tuple[datetime, str]:
     """Siblings are shown by start; what never said when it began comes last."""
-    return start_of(forest.items[node_id]) or FAR_FUTURE, node_id
-
-
-def start_of(item: Item) -> datetime | None:
-    if isinstance(item, RunRow):
-        return item.start
-    return item.received_at if isinstance(item, DispatchRow) else None
-
-
-def end_of(item: Item) -> datetime | None:
-    if isinstance(item, RunRow):
-        return item.end
-    return item.ended_at if isinstance(item, DispatchRow) else None
+    return forest.items[node_id].start or FAR_FUTURE, node_id
 
 
 def _arrange(forest: Forest) -> None:

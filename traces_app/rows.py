@@ -101,6 +101,14 @@ class DispatchRow(Struct, frozen=True, gc=False):
     ended_at: datetime | None = None
 
     @property
+    def start(self) -> datetime:
+        return self.received_at
+
+    @property
+    def end(self) -> datetime | None:
+        return self.ended_at
+
+    @property
     def spans_the_run(self) -> bool:
         """True when the end of the call is the end of the run; background runs go on after it."""
         return self.path.rstrip("/").endswith(("/wait", "/stream", "/join"))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from traces_app import billing, diagnose
-from traces_app.links import Forest, Item, Placeholder, end_of, link, start_of
+from traces_app.links import Forest, Item, Placeholder, link
 from traces_app.rows import DispatchRow, RunRow
 from traces_app.story import tell
 from traces_app.tree import Finding, Kind, Missing, Node, NodeStatus, StitchedTree, TreeState
@@ -127,7 +127,7 @@ def _last_news(forest: Forest) -> datetime:
     times = [
         when
         for item in forest.items.values()
-        for when in (start_of(item), end_of(item))
+        for when in (item.start, item.end)
         if when is not None and not diagnose.is_absurd(when)
     ]
     return max(times, default=datetime.min.replace(tzinfo=UTC) + timedelta(days=1))
@@ -209,54 +209,33 @@ def _nodes(
 ) -> tuple[Node, ...]:
     bills = billing.roll_up(forest, kinds)
     shifts = _shifts(forest)
-    depths: dict[str, int] = {}
-    pools: dict[str, str] = {}
     sizes = _sizes(forest)
+    depths: dict[str | None, int] = {None: -1}
+    pools: dict[str | None, str] = {}
     nodes: list[Node] = []
     for node_id in forest.order:
-        parent = forest.parents[node_id]
         item = forest.items[node_id]
+        parent, kind, bill = forest.parents[node_id], kinds[node_id], bills[node_id]
+        depth = depths[node_id] = depths[parent] + 1
+        above = "" if kind == "caller" else pools.get(parent, "")
+        pool = pools[node_id] = above if isinstance(item, Placeholder) else item.pool or above
         run = item if isinstance(item, RunRow) else None
-        hop = item if isinstance(item, DispatchRow) else None
-        depths[node_id] = depths[parent] + 1 if parent else 0
-        pools[node_id] = _pool(item, pools.get(parent or "", "") if kinds[node_id] != "caller" else "")
-        bill = bills[node_id]
+        # By place: to look up twenty-five names would take as long as all the rest.
+        # fmt: off
         nodes.append(
             Node(
-                id=node_id,
-                parent_id=parent,
-                depth=depths[node_id],
-                kind=kinds[node_id],
-                name=_name(forest, node_id, item),
-                assistant_id=(item.assistant_id or "") if not isinstance(item, Placeholder) else "",
-                pool=pools[node_id],
-                status=statuses[node_id],
-                start=start_of(item),
-                end=end_of(item),
-                tokens=bill.tokens,
-                cost=bill.cost,
-                own_tokens=bill.own_tokens,
-                own_cost=bill.own_cost,
-                model=(run.model or "") if run else "",
-                error=_error(item),
-                run_id=run.run_id if run else None,
-                findings=tuple(findings.get(node_id, ())),
-                child_count=len(forest.children.get(node_id, ())),
-                descendant_count=sizes[node_id] - 1,
-                first_token=run.first_token if run else None,
-                shift_ms=shifts.get(node_id, 0.0),
-                routing_version=run.routing_version if run else hop.routing_version if hop else None,
-                tags=run.tags if run else (),
-                trace_id=run.trace_id if run else "",
+                node_id, parent, depth, kind, _name(forest, node_id, item),
+                "" if isinstance(item, Placeholder) else item.assistant_id or "", pool,
+                statuses[node_id], item.start, item.end, bill.tokens, bill.cost, bill.own_tokens, bill.own_cost,
+                run.model or "" if run else "", _error(item), run.run_id if run else None,
+                tuple(findings.get(node_id, ())), len(forest.children.get(node_id, ())), sizes[node_id] - 1,
+                run.first_token if run else None, shifts.get(node_id, 0.0),
+                None if isinstance(item, Placeholder) else item.routing_version,
+                run.tags if run else (), run.trace_id if run else "",
             )
         )
+        # fmt: on
     return tuple(nodes)
-
-
-def _pool(item: Item, above: str) -> str:
-    if isinstance(item, Placeholder):
-        return above
-    return item.pool or above
 
 
 def _name(forest: Forest, node_id: str, item: Item) -> str:

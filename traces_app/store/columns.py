@@ -20,6 +20,7 @@ _i64 = Struct("!iq").pack
 _i32 = Struct("!ii").pack
 _TRUE = b"\0\0\0\1\1"
 _UUID = b"\0\0\0\x10"
+_from_bytes = int.from_bytes
 
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
@@ -126,10 +127,6 @@ def attachment_row(a: Attachment, day: int) -> bytes:
     return b"".join((head, _text(a.name), _text(a.content_type or "application/octet-stream"), data))
 
 
-def _microseconds(sent: bytes | None) -> int | None:
-    return None if sent is None else int.from_bytes(sent, "big", signed=True) + _PG_EPOCH_US
-
-
 def part_from_row(row: Sequence[Any]) -> RunPart:
     """Return the part of one row of `PART_SELECT`; facts and payload stay empty."""
     # fmt: off
@@ -139,32 +136,15 @@ def part_from_row(row: Sequence[Any]) -> RunPart:
         name, run_type, project, assistant_id, pool, thread_id, model, provider, cost,
     ) = row
     # fmt: on
+    # By place: thirty names to look up are most of what a record costs.
+    # fmt: off
     return RunPart(
-        trace_id=trace_id,
-        run_id=run_id,
-        digest=digest,
-        chunk_id=chunk_id,
-        slot=slot,
-        kind=kind,
-        status=status,
-        routing_version=version,
-        start=_microseconds(start),
-        end=_microseconds(end),
-        first_token=_microseconds(first_token),
-        parent_id=parent_id,
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=total,
-        graph_root=bool(graph_root),
-        name=name or "",
-        run_type=run_type or "",
-        project=project or "",
-        assistant_id=assistant_id or "",
-        pool=pool or "",
-        thread_id=thread_id or "",
-        model=model or "",
-        provider=provider or "",
-        cost=None if cost is None else Decimal(cost),
-        facts={},
-        payload={},
+        trace_id, run_id, kind, digest, {}, {}, parent_id, name or "", run_type or "", project or "",
+        None if start is None else _from_bytes(start, "big", signed=True) + _PG_EPOCH_US,
+        None if end is None else _from_bytes(end, "big", signed=True) + _PG_EPOCH_US,
+        status, assistant_id or "", pool or "", version, thread_id or "", model or "", provider or "",
+        prompt, completion, total, None if cost is None else Decimal(cost),
+        None if first_token is None else _from_bytes(first_token, "big", signed=True) + _PG_EPOCH_US,
+        graph_root is True, chunk_id, slot,
     )
+    # fmt: on

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS: dict[int, RunStatus] = {Status.RUNNING: "running", Status.OK: "ok", Status.ERROR: "error"}
+_SPAN = int(Kind.SPAN)
 _HEX = frozenset("0123456789abcdef")
 
 PARTS_OF_TRACES = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.trace_id = ANY(%s::uuid[])"
@@ -173,41 +174,26 @@ def _copies(parts: list[RunPart]) -> list[list[RunPart]]:
 
 def run_row(run: RunPart) -> RunRow:
     """Return the run as the rest of the platform sees it."""
-    facts = run.facts
-    w3c = facts.get("w3c") or (None, None, None)
-    metadata = facts.get("metadata") or {}
+    facts = run.facts.get
+    w3c = facts("w3c") or (None, None, None)
+    metadata: dict[str, Any] = facts("metadata") or {}
+    start, end, first_token = run.start, run.end, run.first_token
+    # By place: thirty names to look up are most of what a row costs.
+    # fmt: off
     return RunRow(
-        run_id=uuid_text(run.run_id),
-        trace_id=uuid_text(run.trace_id),
-        parent_run_id=uuid_text(run.parent_id) if run.parent_id else None,
-        name=run.name,
-        run_type=run.run_type or "chain",
-        source="otlp" if run.kind == Kind.SPAN else "langsmith",
-        project=run.project,
-        start=_datetime(run.start),
-        end=_datetime(run.end),
-        status=_STATUS[run.status],
-        error=facts.get("error"),
-        assistant_id=run.assistant_id or None,
-        pool=run.pool or None,
-        routing_version=run.routing_version,
-        graph_digest=_text(metadata.get("agentic.graph_digest")),
-        dispatch_id=_text(metadata.get("agentic.dispatch_id")),
-        thread_id=run.thread_id or None,
-        model=run.model or None,
-        provider=run.provider or None,
-        prompt_tokens=run.prompt_tokens,
-        completion_tokens=run.completion_tokens,
-        total_tokens=run.total_tokens,
-        cost=run.cost,
-        tags=tuple(facts.get("tags") or ()),
-        metadata=metadata,
-        w3c_trace_id=w3c[0],
-        w3c_span_id=w3c[1],
-        w3c_parent_id=w3c[2],
-        attachments=tuple(facts.get("attachments") or ()),
-        first_token=_datetime(run.first_token),
+        uuid_text(run.run_id), uuid_text(run.trace_id), uuid_text(run.parent_id) if run.parent_id else None,
+        run.name, run.run_type or "chain", "otlp" if run.kind == _SPAN else "langsmith", run.project,
+        None if start is None else _EPOCH + timedelta(0, 0, start),
+        None if end is None else _EPOCH + timedelta(0, 0, end),
+        _STATUS[run.status], facts("error"),
+        run.assistant_id or None, run.pool or None, run.routing_version,
+        _text(metadata.get("agentic.graph_digest")), _text(metadata.get("agentic.dispatch_id")),
+        run.thread_id or None, run.model or None, run.provider or None,
+        run.prompt_tokens, run.completion_tokens, run.total_tokens, run.cost,
+        tuple(facts("tags") or ()), metadata, w3c[0], w3c[1], w3c[2], tuple(facts("attachments") or ()),
+        None if first_token is None else _EPOCH + timedelta(0, 0, first_token),
     )
+    # fmt: on
 
 
 def _payload(run: RunPart) -> RunPayload:
@@ -231,10 +217,6 @@ def _payload(run: RunPart) -> RunPayload:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _datetime(us: int | None) -> datetime | None:
-    return None if us is None else _EPOCH + timedelta(0, 0, us)
 
 
 def valid_uuid(text: str) -> bool:

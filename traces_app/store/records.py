@@ -35,7 +35,7 @@ class Status(IntEnum):
     ERROR = 2
 
 
-class RunPart(msgspec.Struct, kw_only=True, gc=False):
+class RunPart(msgspec.Struct, gc=False):
     """A post, a patch or a span: what one message said about one run. Unknown is None or ""."""
 
     trace_id: bytes
@@ -43,6 +43,10 @@ class RunPart(msgspec.Struct, kw_only=True, gc=False):
     kind: int
     #: 64 bits over what was sent; the same message again has the same digest.
     digest: int
+    #: error, tags, metadata, w3c (trace, span, parent hex), dotted_order, attachments.
+    facts: dict[str, Any]
+    #: inputs, outputs, events, extra, error, serialized: JSON values or `orjson.Fragment`s.
+    payload: dict[str, Any]
     parent_id: bytes | None = None
     name: str = ""
     run_type: str = ""
@@ -63,10 +67,6 @@ class RunPart(msgspec.Struct, kw_only=True, gc=False):
     first_token: int | None = None
     #: True when this run is the root of a graph a pool ran (it carries its own id in its metadata).
     graph_root: bool = False
-    #: error, tags, metadata, w3c (trace, span, parent hex), dotted_order, attachments.
-    facts: dict[str, Any]
-    #: inputs, outputs, events, extra, error, serialized: JSON values or `orjson.Fragment`s.
-    payload: dict[str, Any]
     #: The chunk that holds facts and payload, and the place in it; set when the chunk is packed.
     chunk_id: int = 0
     slot: int = 0
