@@ -153,6 +153,7 @@ def commit_to_send(ids: Collection[uuid.UUID]) -> list[Touch]:
             touch.status, touch.sending_at = Touch.Status.SENDING, gate.now
             touch.promise = promise_of(row)
             promised.append(touch)
+    gate.keep()
     write(promised, ["status", "sending_at", "promise"])
     write(parked, ["status", "error"])
     planning.keep(planned)

@@ -105,6 +105,27 @@ class Campaign(models.Model):
         refuse_control_characters(name=self.name, product=self.product, goal=self.goal)
 
 
+class Tally(models.Model):
+    """How many mails of a campaign were promised since they were last counted: never fewer than of the last day.
+
+    Written under the lock of the campaign's mailbox, so that a throttle need not count a day of mails for each send.
+    A table of its own: who saves a campaign must not take back what was promised meanwhile.
+    """
+
+    campaign = models.OneToOneField(
+        Campaign, on_delete=models.CASCADE, primary_key=True, related_name="tally"
+    )
+    promised = models.PositiveIntegerField()
+    #: A clock that shows less than this was set back: mails that were a day old are not any more.
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "tallies"
+
+    def __str__(self) -> str:
+        return f"{self.promised} of {self.campaign}"
+
+
 class Step(models.Model):
     """One mail of the sequence: which graph writes it and how long after the step before."""
 

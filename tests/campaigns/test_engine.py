@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from campaigns_app import engine, enrolling, ledger, loop, replies, sending, services
-from campaigns_app.models import Campaign, Contact, Enrollment, InboundEvent, Suppression, Touch
+from campaigns_app.models import Campaign, Contact, Enrollment, InboundEvent, Suppression, Tally, Touch
 from feedback_app.models import Feedback
 from tests.campaigns.conftest import advance, composed, enroll
 
@@ -276,6 +276,21 @@ def test_a_clock_that_jumps_sends_nothing_twice_and_breaks_no_limit(
     with time_machine.travel(began + dt.timedelta(hours=30), tick=True):
         advance(people[2].pk)
     assert len(mailserver.received) == 3
+    assert Tally.objects.get(campaign=campaign).promised == 1
+
+
+def test_a_campaign_that_moves_brings_its_mails_into_the_limit_of_the_mailbox(
+    campaign: Campaign, mailserver: Mailserver
+) -> None:
+    people = [enroll(campaign, f"p{number}@brightwell.example") for number in range(3)]
+    for each in people[:2]:
+        composed(each)
+        advance(each.pk)
+    fresh = services.save_mailbox(address="new@northbeam.example", display_name="", daily_limit=2)
+    Campaign.objects.filter(pk=campaign.pk).update(mailbox=fresh)
+    composed(people[2])
+    advance(people[2].pk)
+    assert len(mailserver.received) == 2
 
 
 def test_a_name_with_quotes_stays_one_address(campaign: Campaign, mailserver: Mailserver) -> None:
