@@ -130,7 +130,8 @@ class LiveRun:
         """Ask the run to stop; `task` ends with an `interrupted` outcome."""
         if self.task is not None and not self.task.done() and self.cancel_action is None:
             self.cancel_action = action
-            self.task.cancel()
+            # Not before its first step: a task cancelled until then ends without having run, and nothing records it.
+            asyncio.get_running_loop().call_soon(self.task.cancel)
 
     @property
     def started(self) -> asyncio.Task[Outcome]:
