@@ -15,6 +15,7 @@ from campaigns_app import enrolling, replies, selectors, services, steering
 from campaigns_app.forms import MOST_STEPS, CampaignForm, ImportForm, StepForms, SuppressionForm
 from campaigns_app.models import Campaign, Enrollment, Touch
 from campaigns_app.writing import SEQUENCE_GRAPH
+from contract.headers import is_uuid
 
 if TYPE_CHECKING:
     import uuid
@@ -142,16 +143,6 @@ def campaign_act(request: HttpRequest, slug: str, action: str) -> HttpResponse:
         "person": person,
     }
     return render(request, "campaigns/act.html", context)
-
-
-def is_uuid(value: str) -> bool:
-    import uuid
-
-    try:
-        uuid.UUID(value)
-    except ValueError:
-        return False
-    return True
 
 
 @changes_campaigns

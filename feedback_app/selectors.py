@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from django.db.models import Avg, Count, Max, Min, OuterRef, StdDev, Subquery
 
+from contract.headers import is_uuid
 from feedback_app.models import Delivery, Feedback, FeedbackEvent
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 Dimension = Literal["assistant_id", "prompt_version", "model", "pool", "routing_version"]
 #: Two-sided 95 %.
 _Z = 1.959964
-_RUN_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class ScoreRow:
 
 def for_runs(run_ids: Iterable[str | uuid.UUID | None]) -> dict[str, list[FeedbackRow]]:
     """Feedback that stands, by run id, newest first. Ids that are no UUIDs have none."""
-    wanted = [one for one in map(str, run_ids) if _RUN_ID.fullmatch(one)]
+    wanted = [one for one in map(str, run_ids) if is_uuid(one)]
     found: dict[str, list[FeedbackRow]] = defaultdict(list)
     if wanted:
         # One text: thousands of parameters, as `__in` makes them, took ten times as long as the query.
