@@ -75,10 +75,13 @@ def test_finding_a_step_without_scripts_on_a_phone(stored: str, open_page: Calla
     small = {"width": 390, "height": 800}
     page = open_page(f"/traces/{TRACE}/", viewport=small, java_script_enabled=False)
     page.get_by_role("searchbox", name="Find in this action").fill("claude")
-    page.get_by_role("button", name="Find", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Find", exact=True).click()
     assert page.locator("tr.is-found").count() == 1
-    page.get_by_role("link", name="Show all").click()
-    page.get_by_role("navigation", name="Levels shown").get_by_role("link", name="1", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("link", name="Show all").click()
+    with page.expect_navigation():
+        page.get_by_role("navigation", name="Levels shown").get_by_role("link", name="1", exact=True).click()
     assert page.locator("[role=treegrid] tbody tr[data-kind]").count() == 1
 
 
