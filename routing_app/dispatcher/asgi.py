@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from contract.route_for import HEALTH_PATHS, path_decision
+from contract.route_for import HEALTH_PATHS
 from routing_app.dispatcher import export, health
 from routing_app.dispatcher.assistants import Assistants
 from routing_app.dispatcher.body import ClientGone
@@ -25,6 +24,7 @@ from routing_app.dispatcher.metrics import Metrics
 from routing_app.dispatcher.pool import PoolSet
 from routing_app.dispatcher.records import Recorder
 from routing_app.dispatcher.relay import BrokenAnswer
+from routing_app.dispatcher.rounds import Rounds
 from routing_app.dispatcher.runs import Runs
 from routing_app.dispatcher.switchboard import Switchboard
 from routing_app.dispatcher.table import RoutingTable
@@ -32,6 +32,8 @@ from routing_app.dispatcher.threads import Threads
 from routing_app.live import LiveState
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from contract.routing_document import RoutingDocument
     from routing_app.dispatcher.asgi_types import Headers, Receive, Scope, Send
     from routing_app.dispatcher.config import DispatcherConfig
@@ -40,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Handler(Protocol):
-    async def handle(self, call: Call, rest: list[str]) -> None: ...
+    def handle(self, call: Call, rest: list[str]) -> Awaitable[None]: ...
 
 
 class Dispatcher:
@@ -51,6 +53,7 @@ class Dispatcher:
         self.live = LiveState(config.database_url, config.data_dir, "dispatcher")
         self.recorder = Recorder(config.database_url, config.data_dir / "spool")
         self.metrics = Metrics()
+        self.under_way = Rounds()
         self.pools = PoolSet()
         self.table: RoutingTable | None = None
         self.draining = False
@@ -77,13 +80,13 @@ class Dispatcher:
     async def stop(self) -> None:
         """Refuse new work, let what is in flight end for `drain_s`, then write the records out."""
         self.draining = True
-        if self.metrics.in_flight:
+        if self.under_way:
             self._idle.clear()
             try:
                 async with asyncio.timeout(self.config.drain_s):
                     await self._idle.wait()
             except TimeoutError:
-                log.warning("dispatcher: %d requests cut at stop", self.metrics.in_flight)
+                log.warning("dispatcher: %d requests cut at stop", len(self.under_way))
         await self.readiness.stop()
         await self.live.stop()
         await self.export.stop()
@@ -107,15 +110,6 @@ class Dispatcher:
         if scope["type"] != "http":
             await _refuse_socket(receive, send)
             return
-        self.metrics.in_flight += 1
-        try:
-            await self._serve(scope, receive, send)
-        finally:
-            self.metrics.in_flight -= 1
-            if self.draining and not self.metrics.in_flight:
-                self._idle.set()
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             path = normalised(scope.get("raw_path") or scope["path"].encode())
             headers = header_map(scope["headers"])
@@ -124,6 +118,7 @@ class Dispatcher:
             await _refuse(send, problem)
             return
         call = Call(scope, receive, send, path, headers)
+        self.under_way.enter(call)
         try:
             await self._answer(call)
         except Problem as problem:
@@ -141,33 +136,33 @@ class Dispatcher:
             log.warning("dispatcher: answer to %s cut: %s", call.record.id, broken)
         finally:
             call.unwatch()
+            self.under_way.leave(call)
             self._record(call)
+            if self.draining and not self.under_way:
+                self._idle.set()
 
-    async def _answer(self, call: Call) -> None:
-        if (
-            call.path in HEALTH_PATHS
-            and path_decision(call.method, call.path, has_auth=False, auth_matches=False)[0] == 200
-        ):
-            status, body = health.answer(self, call.path)
-            await call.answer(status, body)
-            return
-        if call.path == "/metrics":
-            await self._metrics(call)
-            return
-        if call.path == export.PATH:
-            await self.export.handle(call)
-            return
-        call.adopt_key(admit(call.method, call.path, call.headers, self.live.keyring))
+    def _answer(self, call: Call) -> Awaitable[None]:
+        path = call.path
+        if path in HEALTH_PATHS:
+            status, body = health.answer(self, path)
+            return call.answer(status, body)
+        if path == "/metrics":
+            return self._metrics(call)
+        if path == export.PATH:
+            return self.export.handle(call)
+        call.adopt_key(admit(call.method, path, call.headers, self.live.keyring))
         call.adopt_trace()
         if self.draining:
             raise Problem(503, "this dispatcher is stopping", kind="backend", code="STOPPING", retry_after=1)
-        _, head, *rest = call.path.rstrip("/").split("/")
-        await self._handlers[head].handle(call, rest)
+        _, head, *rest = path.rstrip("/").split("/")
+        return self._handlers[head].handle(call, rest)
 
     async def _metrics(self, call: Call) -> None:
         require_scope(authenticate(call.headers, self.live.keyring), "read")
         version = self.table.version if self.table else 0
-        body = self.metrics.render(self.live, version, self.pools.pools.values(), self.recorder)
+        body = self.metrics.render(
+            self.live, version, self.pools.pools.values(), self.recorder, len(self.under_way)
+        )
         headers: Headers = [
             (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
@@ -194,7 +189,7 @@ class Dispatcher:
         if not call.record_wanted:
             return
         record = call.record
-        record.total_ms = (time.perf_counter() - call.started_at) * 1000
+        record.total_ms = call.elapsed_ms()
         record.ended_at = datetime.now(UTC)
         self.metrics.observe(record)
         self.recorder.add(record)

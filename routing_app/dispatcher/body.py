@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType  # msgspec reads the annotations at run time
 
-from routing_app.dispatcher.deadline import Deadline
 from routing_app.dispatcher.errors import Problem, bad_request
+from routing_app.dispatcher.rounds import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from routing_app.dispatcher.asgi_types import Receive
+    from routing_app.dispatcher.call import Call
 
 
 class ClientGone(Exception):
@@ -35,45 +37,34 @@ _peek = msgspec.json.Decoder(RunBody).decode
 _any = msgspec.json.Decoder().decode
 
 
-async def read_body(
-    receive: Receive, headers: Mapping[bytes, bytes], *, limit: int, timeout_s: float
-) -> bytes:
+async def read_body(call: Call, *, limit: int, timeout_s: float) -> bytes:
     """The whole body; raises Problem 413, 408 or 415, ClientGone when the caller left first."""
-    _check_type(headers, limit)
-    message = await _first_message(receive, timeout_s)
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        body = await _rest(receive, body, limit, timeout_s)
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
-
-
-async def _first_message(receive: Receive, timeout_s: float) -> Mapping[str, Any]:
+    _check_type(call.headers, limit)
+    call.due = time.monotonic() + timeout_s
     try:
-        with Deadline(timeout_s):
-            message = await receive()
-    except TimeoutError:
-        raise bad_request(408, "the body did not arrive in time") from None
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return message
+        return await _whole_body(call.receive, limit)
+    except asyncio.CancelledError:
+        if call.timed_out():
+            raise bad_request(408, "the body did not arrive in time") from None
+        raise
+    finally:
+        call.due = NEVER
 
 
-async def _rest(receive: Receive, first: bytes, limit: int, timeout_s: float) -> bytes:
-    parts, size = [first], len(first)
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    more = True
-    while more:
+async def _whole_body(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part: bytes = message.get("body", b"")
+        size += len(part)
         if size > limit:
             raise _too_large(limit)
-        left = deadline - asyncio.get_running_loop().time()
-        message = await _first_message(receive, max(0.0, left))
-        part: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            return b"".join((*parts, part)) if parts else part
         parts.append(part)
-        size += len(part)
-        more = bool(message.get("more_body"))
-    return b"".join(parts)
 
 
 def _check_type(headers: Mapping[bytes, bytes], limit: int) -> None:

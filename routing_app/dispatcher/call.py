@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from contract.headers import BAGGAGE, BAGGAGE_ADDRESS, inject, parse_inbound
-from routing_app.dispatcher.body import ClientGone
 from routing_app.dispatcher.ids import new_traceparent, new_uuid
 from routing_app.dispatcher.records import Record
+from routing_app.dispatcher.rounds import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from registry_app.keyring import KeyFacts
     from routing_app.dispatcher.asgi_types import Headers, Receive, Scope, Send
+    from routing_app.dispatcher.upstream import Connection
 
 #: A request this short never pays for a watcher.
 WATCH_AFTER_S = 0.05
@@ -28,6 +29,13 @@ class Call:
     """Mutable on purpose: filled step by step, turned into one dispatch record at the end."""
 
     __slots__ = (
+        "_overdue",
+        "_task",
+        "_watch_from",
+        "_watcher",
+        "client_gone",
+        "connection",
+        "due",
         "headers",
         "key",
         "method",
@@ -41,7 +49,6 @@ class Call:
         "started",
         "started_at",
         "trace_headers",
-        "watch",
     )  # fmt: skip
 
     def __init__(
@@ -53,14 +60,23 @@ class Call:
         self.query: bytes = scope.get("query_string") or b""
         self.headers = headers
         self.key: KeyFacts | None = None
-        self.started_at = time.perf_counter()
+        self.started_at = time.monotonic()
         #: Set once a first byte went to the caller.
         self.started = False
         #: Only requests that decide about or reach a pool leave a dispatch record.
         self.record_wanted = False
         #: Trace headers as they go to the pool.
         self.trace_headers: Headers = []
-        self.watch: ClientWatch | None = None
+        #: When what is going on must be over; past it the task is cancelled, and `timed_out` says why.
+        self.due = NEVER
+        #: The connection to a pool that is waited for, if any.
+        self.connection: Connection | None = None
+        #: The caller closed its connection, so the task was cancelled.
+        self.client_gone = False
+        self._overdue = False
+        self._task = asyncio.current_task()
+        self._watch_from = NEVER
+        self._watcher: asyncio.Task[None] | None = None
         self.record = Record(
             id=new_uuid(),
             received_at=datetime.now(UTC),
@@ -130,7 +146,7 @@ class Call:
         self.trace_headers.append((b"traceparent", header.encode()))
 
     def elapsed_ms(self) -> float:
-        return (time.perf_counter() - self.started_at) * 1000
+        return (time.monotonic() - self.started_at) * 1000
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers; called once."""
@@ -154,47 +170,53 @@ class Call:
             (b"content-length", b"%d" % len(body)),
             (b"x-request-id", self.record.request_id.encode("latin-1")),
         ]
-        await self.start(status, fields + (headers or []))
-        await self.finish(b"" if self.method == "HEAD" else body)
+        await self.whole(status, fields + (headers or []), b"" if self.method == "HEAD" else body)
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send an answer that is there as a whole."""
+        self.unwatch()
+        self.started = True
+        self.record.status = status
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    # -- what the rounds look at ----------------------------------------------------------------------------
 
     def watch_client(self) -> None:
-        self.watch = ClientWatch(self.receive)
+        """From soon on: when the caller goes away, the task that serves it is cancelled."""
+        if self._watcher is None:
+            self._watch_from = time.monotonic() + WATCH_AFTER_S
 
     def unwatch(self) -> None:
-        if self.watch is not None:
-            self.watch.close()
+        self._watch_from = NEVER
+        if self._watcher is not None:
+            self._watcher.cancel()
 
-    @property
-    def client_gone(self) -> bool:
-        return self.watch is not None and self.watch.gone
+    def look_at(self, now: float) -> None:
+        """Told the time again and again while the request is under way."""
+        if self.due <= now:
+            self.due = NEVER
+            self._overdue = True
+            self._cancel()
+        elif self.connection is not None and self.connection.due <= now:
+            self.connection.fall_silent()
+        if self._watch_from <= now:
+            self._watch_from = NEVER
+            self._watcher = asyncio.get_running_loop().create_task(self._listen())
 
-
-class ClientWatch:
-    """Cancels the task that serves a request when its caller goes away."""
-
-    __slots__ = ("_main", "_receive", "_task", "_timer", "gone")
-
-    def __init__(self, receive: Receive) -> None:
-        self.gone = False
-        self._receive = receive
-        self._main = asyncio.current_task()
-        self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
-
-    def _begin(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._listen())
+    def timed_out(self) -> bool:
+        """Whether the cancellation just caught was for being overdue and nothing else; it is then called off."""
+        if not self._overdue or self._task is None:
+            return False
+        self._overdue = False
+        return not self._task.uncancel()
 
     async def _listen(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+        while (await self.receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
-        if self._main is not None:
-            self._main.cancel()
+        self.client_gone = True
+        self._cancel()
 
-    def close(self) -> None:
-        self._timer.cancel()
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
-
-
-__all__ = ["Call", "ClientGone", "ClientWatch"]

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from contract.headers import X_NOT_BEGUN
-from routing_app.dispatcher.deadline import Deadline
-from routing_app.dispatcher.errors import Kind, Problem
+from routing_app.dispatcher.errors import Problem
 from routing_app.dispatcher.pool import Bulkhead, Pool, Replica, Saturated
 from routing_app.dispatcher.relay import Mode, Relay
+from routing_app.dispatcher.rounds import NEVER
 from routing_app.dispatcher.upstream import Cut, Leaving, NotReached, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from routing_app.dispatcher.call import Call
+    from routing_app.dispatcher.table import RoutingTable
 
 #: The longest wait for a free slot; past it a 429 tells the caller to come back.
 LONGEST_QUEUE_S = 30.0
@@ -52,8 +53,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Normalised, encoded path and query."""
     body: bytes
     mode: Mode
-    version: int
-    digest: str
+    table: RoutingTable
     timeout_s: float | None = None
     safe: bool = False
     """Repeating it changes nothing, so a lost answer may be asked for again (503)."""
@@ -71,44 +71,39 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.timeout_s or self.pool.spec.total_timeout_s
 
 
-class Lost(Exception):
-    """The pool had the request and gave no (whole) answer."""
-
-    def __init__(self, kind: Kind, message: str) -> None:
-        super().__init__(message)
-        self.kind: Kind = kind
-
-
 async def forward(call: Call, order: Order) -> None:
-    """Answer `call` with what the pool says; raises Problem for everything before acceptance."""
-    record, pool = call.record, order.pool
+    """Answer `call` with what the pool says; raises Problem for everything before acceptance.
+
+    One replica is asked, and one more only when the first provably never got the request.
+    """
+    record, pool, lane = call.record, order.pool, order.lane
     record.pool = pool.slug
-    record.routing_version, record.routing_digest = order.version, order.digest
-    queued_at = time.perf_counter()
+    record.routing_version, record.routing_digest = order.table.version, order.table.digest
+    if not lane.take():
+        await _queue(call, order)
+    try:
+        replica = _admitted(order)
+        try:
+            await _exchange(call, order, replica)
+        except NotReached as error:
+            other = None if order.replica else pool.choose(avoid=replica)
+            if other is None:
+                raise _unreachable(pool, str(error)) from None
+            try:
+                await _exchange(call, order, other)
+            except NotReached as second:
+                raise _unreachable(pool, str(second)) from None
+    finally:
+        lane.release()
+
+
+async def _queue(call: Call, order: Order) -> None:
+    queued_at = time.monotonic()
     try:
         await order.lane.acquire(min(LONGEST_QUEUE_S, order.deadline_s))
     except Saturated:
-        raise _full(pool) from None
-    record.queued_ms = (time.perf_counter() - queued_at) * 1000
-    try:
-        await _first_then_other(call, order)
-    finally:
-        order.lane.release()
-
-
-async def _first_then_other(call: Call, order: Order) -> None:
-    """One replica, and one more only when the first provably never got the request."""
-    replica = _admitted(order)
-    try:
-        await _exchange(call, order, replica)
-    except NotReached as error:
-        other = None if order.replica else order.pool.choose(avoid=replica)
-        if other is None:
-            raise _unreachable(order.pool, str(error)) from None
-        try:
-            await _exchange(call, order, other)
-        except NotReached as second:
-            raise _unreachable(order.pool, str(second)) from None
+        raise _full(order.pool) from None
+    call.record.queued_ms = (time.monotonic() - queued_at) * 1000
 
 
 def _admitted(order: Order) -> Replica:
@@ -152,15 +147,22 @@ async def _exchange(call: Call, order: Order, replica: Replica) -> None:
     relay = Relay(call, order, replica)
     with replica:
         try:
-            with Deadline(order.deadline_s):
-                await _ask(call, order, replica, relay)
+            await _ask(call, order, replica, relay)
         except NotReached as error:
             replica.breaker.failed(str(error), refused=True, for_now=isinstance(error, Leaving))
             raise
-        except Lost as lost:
-            replica.breaker.failed(str(lost))
-            await relay.lost(lost.kind, str(lost))
-        except TimeoutError:
+        except Silent:
+            message = f"pool {order.pool.slug} was silent for {order.pool.spec.idle_timeout_s:g} s"
+            replica.breaker.failed(message)
+            await relay.lost("timeout", message)
+        except Cut as cut:
+            message = f"pool {order.pool.slug} was lost: {cut}"
+            replica.breaker.failed(message)
+            await relay.lost("backend", message)
+        except asyncio.CancelledError:
+            if not call.timed_out():
+                replica.breaker.abandoned()
+                raise
             # A run that is merely slow says nothing against a replica that keeps sending.
             if relay.heard:
                 replica.breaker.succeeded()
@@ -169,33 +171,30 @@ async def _exchange(call: Call, order: Order, replica: Replica) -> None:
             await relay.lost(
                 "timeout", f"pool {order.pool.slug} did not finish within {order.deadline_s:g} s"
             )
-        except asyncio.CancelledError:
-            replica.breaker.abandoned()
-            raise
         else:
             replica.breaker.succeeded()
 
 
 async def _ask(call: Call, order: Order, replica: Replica, relay: Relay) -> None:
-    pool = order.pool
-    connection = await replica.endpoint.connection(pool.spec.connect_timeout_s)
+    spec, endpoint = order.pool.spec, replica.endpoint
+    call.due = time.monotonic() + order.deadline_s
+    connection = None
     try:
+        connection = call.connection = endpoint.idle() or await endpoint.connect(spec.connect_timeout_s)
         await connection.begin(
             request_head(call, order, replica),
             order.body,
-            idle_s=pool.spec.idle_timeout_s,
+            idle_s=spec.idle_timeout_s,
             bodiless=call.method == "HEAD",
         )
         if connection.status == 503 and any(name == _NOT_BEGUN for name, _ in connection.headers):
             raise Leaving("the replica is stopping")
         relay.heard = True
         await relay.answer(connection)
-    except Silent:
-        raise Lost("timeout", f"pool {pool.slug} was silent for {pool.spec.idle_timeout_s:g} s") from None
-    except Cut as cut:
-        raise Lost("backend", f"pool {pool.slug} was lost: {cut}") from None
     finally:
-        connection.release()
+        call.due, call.connection = NEVER, None
+        if connection is not None:
+            connection.release()
 
 
 def request_head(call: Call, order: Order, replica: Replica) -> bytes:
@@ -205,28 +204,24 @@ def request_head(call: Call, order: Order, replica: Replica) -> bytes:
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         drop = drop | {name.strip().lower() for name in connection.split(b",")}
     lines = [
-        b"%b: %b" % pair
+        b"%b: %b\r\n" % pair
         for pair in call.scope["headers"]
         if pair[0] not in drop and pair[0][:10] != b"x-agentic-"
     ]
-    lines += [b"%b: %b" % pair for pair in (*order.pool.auth_headers, *call.trace_headers)]
+    lines += [b"%b: %b\r\n" % pair for pair in call.trace_headers]
     record = call.record
-    made = (
-        f"accept-encoding: identity\r\nx-request-id: {record.request_id}\r\n"
-        f"x-agentic-pool: {order.pool.slug}\r\nx-agentic-routing-version: {order.version}\r\n"
-        f"x-agentic-routing-digest: {order.digest}\r\nx-agentic-dispatch-id: {record.id}"
-    )
-    lines.append(made.encode("latin-1"))
-    return _head(call.method, order.target, replica, lines, order.body)
+    made = f"x-request-id: {record.request_id}\r\nx-agentic-dispatch-id: {record.id}\r\n"
+    lines += (order.table.vouched[order.pool.slug], made.encode("latin-1"))
+    return _head(call.method, order.target, replica, b"".join(lines), order.body)
 
 
-def _head(method: str, target: str, replica: Replica, lines: list[bytes], body: bytes) -> bytes:
+def _head(method: str, target: str, replica: Replica, lines: bytes, body: bytes) -> bytes:
     endpoint = replica.endpoint
     start = b"%b %b%b HTTP/1.1\r\nhost: %b\r\n" % (
         method.encode(), endpoint.prefix, target.encode("latin-1"), endpoint.host_header,
     )  # fmt: skip
     length = b"content-length: %d\r\n\r\n" % len(body) if body or method not in ("GET", "HEAD") else b"\r\n"
-    return start + b"\r\n".join(lines) + b"\r\n" + length
+    return start + lines + length
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +245,7 @@ async def ask(pool: Pool, method: str, target: str, body: bytes, *, replica: Rep
     chosen = replica or pool.choose()
     if chosen is None:
         raise _unreachable(pool, "its breaker is open")
-    lines = [b"%b: %b" % pair for pair in pool.auth_headers]
-    lines += [b"content-type: application/json", b"accept-encoding: identity"]
+    lines = b"content-type: application/json\r\naccept-encoding: identity\r\n" + pool.spec.proof
     try:
         await pool.control.acquire(ASK_S)
     except Saturated:

@@ -19,7 +19,6 @@ _BREAKER = {"closed": 0, "held closed": 0, "half-open": 1, "open": 2, "held open
 
 class Metrics:
     def __init__(self) -> None:
-        self.in_flight = 0
         self._requests: dict[tuple[str, int, str], int] = {}
         self._buckets: dict[str, list[int]] = {}
         self._seconds: dict[str, float] = {}
@@ -46,7 +45,9 @@ class Metrics:
         """Count a request the gate turned away."""
         self._refused[code] = self._refused.get(code, 0) + 1
 
-    def render(self, live: LiveState, version: int, pools: Iterable[Pool], recorder: Recorder) -> bytes:
+    def render(
+        self, live: LiveState, version: int, pools: Iterable[Pool], recorder: Recorder, in_flight: int
+    ) -> bytes:
         out: list[str] = []
         _family(out, "requests_total", "counter", "Finished requests.", {
             _labels(pool=pool, status=str(status), kind=kind): count
@@ -63,7 +64,7 @@ class Metrics:
         _family(out, "trace_headers_dropped_total", "counter", "Trace headers not passed on: malformed, or naming an address.", {
             _labels(family=family): count for family, count in self._dropped.items()
         })  # fmt: skip
-        _family(out, "in_flight", "gauge", "Requests being served.", {"": self.in_flight})
+        _family(out, "in_flight", "gauge", "Requests being served.", {"": in_flight})
         _pools(out, list(pools))
         _family(out, "database_up", "gauge", "1 while the database answers.", {"": int(live.database_up)})
         _family(out, "routing_version", "gauge", "Version of the live routing document.", {"": version})

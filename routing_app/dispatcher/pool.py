@@ -18,7 +18,6 @@ from routing_app.dispatcher.upstream import Endpoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from routing_app.dispatcher.asgi_types import Headers
     from routing_app.live import Hold
 
 #: Calls that do not hold a run (state, cancel, get): their own lane, so that a flooded pool can be cancelled.
@@ -39,10 +38,16 @@ class Bulkhead:
         self.active = 0
         self.waiters: deque[asyncio.Future[None]] = deque()
 
-    async def acquire(self, timeout_s: float) -> None:
-        """Raises Saturated when the queue is full or no slot came free within `timeout_s`."""
+    def take(self) -> bool:
+        """A slot at once, when one is free and nobody waits for it."""
         if self.active < self.limit and not self.waiters:
             self.active += 1
+            return True
+        return False
+
+    async def acquire(self, timeout_s: float) -> None:
+        """Raises Saturated when the queue is full or no slot came free within `timeout_s`."""
+        if self.take():
             return
         if len(self.waiters) >= self.queue:
             raise Saturated
@@ -114,7 +119,7 @@ class Breaker:
         return "half-open" if self.probing or time.monotonic() >= self.retry_at else "open"
 
     def admits(self) -> bool:
-        if held := self.held:
+        if self.hold is not None and (held := self.held):
             return held == "closed"
         return not self.opened or (not self.probing and time.monotonic() >= self.retry_at)
 
@@ -178,6 +183,12 @@ class PoolSpec:
     total_timeout_s: float = 600.0
     secret: str = field(default="", repr=False)
 
+    @property
+    def proof(self) -> bytes:
+        """The header lines that show a worker who calls."""
+        raw = self.secret.encode("latin-1", "replace")
+        return b"authorization: Bearer %b\r\nx-api-key: %b\r\n" % (raw, raw) if raw else b""
+
 
 class Pool:
     """Owns the connections and slots of one pool for as long as a routing document names it."""
@@ -199,7 +210,6 @@ class Pool:
         self.runs.resize(spec.concurrency, spec.queue)
         known = {replica.url: replica for replica in self.replicas}
         self.replicas = tuple(known.get(url) or Replica(url) for url in spec.urls)
-        self.auth_headers = _auth_headers(spec.secret)
 
     def choose(self, *, avoid: Replica | None = None) -> Replica | None:
         """The least-loaded replica whose breaker admits a call, besides `avoid`, which was not reached.
@@ -246,11 +256,6 @@ class Pool:
 
 def _load(replica: Replica) -> int:
     return replica.active
-
-
-def _auth_headers(secret: str) -> Headers:
-    raw = secret.encode("latin-1", "replace")
-    return [(b"authorization", b"Bearer " + raw), (b"x-api-key", raw)] if raw else []
 
 
 class PoolSet:

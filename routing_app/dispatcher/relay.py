@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from routing_app.dispatcher.errors import Kind, Problem, failed_run, failed_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from routing_app.dispatcher.asgi_types import Headers
     from routing_app.dispatcher.call import Call
     from routing_app.dispatcher.forward import Order
@@ -42,16 +44,15 @@ class Relay:
         #: Whether the pool sent its headers.
         self.heard = False
 
-    async def answer(self, response: Connection) -> None:
+    def answer(self, response: Connection) -> Awaitable[None]:
         record = self._call.record
         record.ttfb_ms = self._call.elapsed_ms()
         headers, kind = self._headers(response.headers)
         if kind.startswith(b"text/event-stream"):
-            await self._stream(response, headers)
-        elif self._mode == "wait" and response.status == 200:
-            await self._wait(response, headers)
-        else:
-            await self._whole(response, headers)
+            return self._stream(response, headers)
+        if self._mode == "wait" and response.status == 200:
+            return self._wait(response, headers)
+        return self._whole(response, headers)
 
     async def _stream(self, response: Connection, headers: Headers) -> None:
         """SSE, chunk by chunk; an `error` event marks the run as failed."""
@@ -69,7 +70,8 @@ class Relay:
     async def _wait(self, response: Connection, headers: Headers) -> None:
         """Keep-alive newlines go out as they come, the JSON once it is whole (or too large to hold)."""
         call, held = self._call, self._held
-        while chunk := await response.read():
+        while not response.ended:
+            chunk = response.take() or await response.read()
             if not held and chunk.isspace():
                 await self._heartbeat(response.status, headers, chunk)
             elif self._streaming:
@@ -112,8 +114,7 @@ class Relay:
     async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
         if status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(body)))
-        await self._call.start(status, headers)
-        await self._call.finish(body)
+        await self._call.whole(status, headers, body)
 
     async def lost(self, kind: Kind, message: str) -> None:
         """End an answer that the pool will not end. Raises Problem where a plain status is still possible."""
@@ -175,7 +176,7 @@ class Relay:
         own = [
             (b"x-request-id", record.request_id.encode("latin-1")),
             (b"x-agentic-pool", record.pool.encode()),
-            (b"x-agentic-routing-version", b"%d" % record.routing_version),
+            (b"x-agentic-routing-version", self._order.table.version_header),
         ]
         if record.run_id:
             own.append((b"x-langsmith-run-id", record.run_id.encode()))

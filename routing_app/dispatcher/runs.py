@@ -19,6 +19,8 @@ from routing_app.dispatcher.switchboard import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from routing_app.dispatcher.call import Call
     from routing_app.dispatcher.forward import Answer
     from routing_app.dispatcher.relay import Mode
@@ -34,21 +36,20 @@ class Runs:
     def __init__(self, board: Switchboard) -> None:
         self._board = board
 
-    async def handle(self, call: Call, rest: list[str]) -> None:
+    def handle(self, call: Call, rest: list[str]) -> Awaitable[None]:
         """`rest` is the path after `/runs`."""
         if len(rest) == 0 or (len(rest) == 1 and rest[0] in STARTS):
             _only_post(call)
-            await self._start(call, STARTS[rest[0]] if rest else "create")
-        elif rest == ["batch"]:
+            return self._start(call, STARTS[rest[0]] if rest else "create")
+        if rest == ["batch"]:
             _only_post(call)
-            await self._batch(call)
-        elif rest == ["cancel"]:
+            return self._batch(call)
+        if rest == ["cancel"]:
             _only_post(call)
-            await self._cancel_many(call)
-        elif rest[0] == "crons":
+            return self._cancel_many(call)
+        if rest[0] == "crons":
             raise no_crons()
-        else:
-            await self._existing(call, rest)
+        return self._existing(call, rest)
 
     async def _start(self, call: Call, mode: Mode) -> None:
         call.record_wanted = True

@@ -15,12 +15,14 @@ from routing_app.dispatcher.forward import Answer, Order, ask, forward
 from routing_app.dispatcher.gate import encoded
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from routing_app.dispatcher.asgi import Dispatcher
     from routing_app.dispatcher.asgi_types import Headers
     from routing_app.dispatcher.body import RunBody
     from routing_app.dispatcher.call import Call
     from routing_app.dispatcher.directory import ThreadDirectory
-    from routing_app.dispatcher.pool import Pool
+    from routing_app.dispatcher.pool import Pool, Replica
     from routing_app.dispatcher.relay import Mode
     from routing_app.dispatcher.table import RoutingTable, Target
 
@@ -76,11 +78,9 @@ class Switchboard:
             )
         return pool
 
-    async def read(self, call: Call) -> bytes:
+    def read(self, call: Call) -> Awaitable[bytes]:
         config = self._dispatcher.config
-        return await read_body(
-            call.receive, call.headers, limit=config.max_body, timeout_s=config.body_timeout_s
-        )
+        return read_body(call, limit=config.max_body, timeout_s=config.body_timeout_s)
 
     def target(self, call: Call, run: RunBody, *, threaded: bool = False) -> Target:
         """Where a run goes; raises Problem 404, 403 or 422. Writes what was decided into the record."""
@@ -92,7 +92,7 @@ class Switchboard:
         check_input(target, run, threaded=threaded)
         return target
 
-    async def send(
+    def send(
         self,
         call: Call,
         pool: Pool,
@@ -102,28 +102,26 @@ class Switchboard:
         timeout_s: float | None = None,
         replica: str = "",
         safe: bool | None = None,
-    ) -> None:
+    ) -> Awaitable[None]:
         """Forward the call as it is to `pool` and remember the run it started."""
         call.record_wanted = True
         table = self.table
         target = encoded(call.path)
         if call.query:
             target += "?" + call.query.decode("latin-1")
-        if call.watch is None:
-            call.watch_client()
+        call.watch_client()
         order = Order(
             pool=pool,
             target=target,
             body=body,
             mode=mode,
-            version=table.version,
-            digest=table.digest,
+            table=table,
             timeout_s=timeout_s,
             safe=call.method == "GET" if safe is None else safe,
-            replica=next((known for known in pool.replicas if known.url == replica), None),
+            replica=_replica(pool, replica) if replica else None,
             on_run=self._note_run,
         )
-        await forward(call, order)
+        return forward(call, order)
 
     def _note_run(self, run_id: str, thread_id: str, pool: str, replica: str) -> None:
         self.whereabouts.note(run_id, pool, replica)
@@ -139,8 +137,7 @@ class Switchboard:
     ) -> Answer:
         """A small call of the dispatcher's own; raises Problem 503 when the pool cannot be heard."""
         payload = b"" if body is None else msgspec.json.encode(body)
-        known = next((one for one in pool.replicas if one.url == replica), None)
-        return await ask(pool, method, target, payload, replica=known)
+        return await ask(pool, method, target, payload, replica=_replica(pool, replica))
 
     async def ask_all(self, method: str, target: str, body: Any = None) -> dict[str, Answer | Problem]:
         """The same call to every pool at once."""
@@ -154,6 +151,10 @@ class Switchboard:
                 raise answer
             found[pool.slug] = answer
         return found
+
+
+def _replica(pool: Pool, url: str) -> Replica | None:
+    return next((known for known in pool.replicas if known.url == url), None)
 
 
 def check_input(target: Target, run: RunBody, *, threaded: bool = False) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contract.graph_spec import assistant_uuid
+from contract.headers import X_POOL, X_ROUTING_DIGEST, X_ROUTING_VERSION
 from contract.route_for import build_routes, route_for
 from contract.routing_document import RoutingDocument, core_route, to_mapping
 from routing_app.dispatcher.errors import Problem
@@ -42,9 +43,17 @@ class RoutingTable:
         self.version_header = str(self.version).encode()
         self.published_at = document["published_at"]
         self.specs = _pool_specs(document, environ)
+        #: By pool: what the dispatcher vouches for in every request that goes there.
+        self.vouched = {spec.slug: self._vouched_for(spec) for spec in self.specs}
         self.targets = _targets(document, environ)
         self.by_uuid = {target.uuid: target for target in self.targets.values()}
         self._by_any_id = self.targets | self.by_uuid
+
+    def _vouched_for(self, spec: PoolSpec) -> bytes:
+        return spec.proof + (
+            f"accept-encoding: identity\r\n{X_POOL}: {spec.slug}\r\n"
+            f"{X_ROUTING_VERSION}: {self.version}\r\n{X_ROUTING_DIGEST}: {self.digest}\r\n"
+        ).encode("latin-1")
 
     def find(self, assistant_id: str) -> Target:
         """The target of a known, enabled assistant (name or UUID); raises Problem 404 or 403."""

@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+import time
 from collections import deque
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import httptools
+
+from routing_app.dispatcher.rounds import NEVER
 
 if TYPE_CHECKING:
     from routing_app.dispatcher.asgi_types import Headers
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 IDLE_S = 3.0
 _HIGH_WATER = 256 * 1024
 _JOINED = 64 * 1024
+#: The headers that say where an answer ends.
+_FRAMES = {b"content-length", b"transfer-encoding"}
 
 
 class NotReached(Exception):
@@ -56,11 +61,13 @@ class Connection(asyncio.Protocol):
     def _reset(self, idle_s: float, *, bodiless: bool) -> None:
         self.status = 0
         self.headers: Headers = []
+        #: When what is waited for must have come; whoever waits without a deadline of its own looks at it.
+        self.due = NEVER
         self._idle_s = idle_s
         self._bodiless = bodiless
         self._parts: list[bytes] = []
         self._size = 0
-        self._complete = self._keep = self._until_close = self._informational = self._paused = False
+        self._complete = self._keep = self._informational = self._paused = False
         self._error: Silent | Cut | None = None
 
     # -- the exchange ---------------------------------------------------------------------------------------
@@ -74,14 +81,23 @@ class Connection(asyncio.Protocol):
             self._transport.write(head)
             self._transport.write(body)
         while not self.status:
-            await self._wait()
+            await self._news()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the whole answer was read."""
+        return self._complete and not self._parts
 
     async def read(self) -> bytes:
         """What arrived since the last read, b"" at the end. Raises Silent or Cut."""
         while not self._parts:
             if self._complete:
                 return b""
-            await self._wait()
+            await self._news()
+        return self.take()
+
+    def take(self) -> bytes:
+        """What arrived since the last time, without waiting."""
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._size = 0
@@ -107,22 +123,23 @@ class Connection(asyncio.Protocol):
             return True
         return bool(self._probe.poll(0))
 
-    async def _wait(self) -> None:
+    def fall_silent(self) -> None:
+        """Nothing came in time: whoever waits gets Silent."""
+        self._fail(Silent())
+
+    def _news(self) -> asyncio.Future[None]:
+        """Done once something came, or will not come any more."""
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(self._idle_s, self._fail, Silent())
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-        if self._error is not None and not self._parts and not self._complete:
-            raise self._error
+        self.due = time.monotonic() + self._idle_s
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        self.due = NEVER
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _fail(self, error: Silent | Cut) -> None:
         if not self._complete and self._error is None:
@@ -149,8 +166,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self.status and self._until_close and exc is None:
-            self._complete = True
+        if self.status and exc is None and _FRAMES.isdisjoint(name for name, _ in self.headers):
+            self._complete = True  # it said to read until here
         self._fail(Cut(_why(exc) if exc else "it closed the connection"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -163,8 +180,6 @@ class Connection(asyncio.Protocol):
             self.headers = []
             return
         self.status = status
-        names = {name for name, _ in self.headers}
-        self._until_close = not names & {b"content-length", b"transfer-encoding"}
         if self._bodiless:
             self._complete = True  # the parser would wait for the body that HEAD announces; keep is False
         self._wake()
@@ -199,15 +214,19 @@ class Endpoint:
 
     async def connection(self, connect_s: float) -> Connection:
         """An idle connection known to be open, or a new one; raises NotReached."""
-        oldest = asyncio.get_running_loop().time() - IDLE_S
+        return self.idle() or await self.connect(connect_s)
+
+    def idle(self) -> Connection | None:
+        oldest = time.monotonic() - IDLE_S
         while self._idle:
             found = self._idle.pop()
             if found.idle_since >= oldest and not found.stale():
                 return found
             found.abort()
-        return await self._connect(connect_s)
+        return None
 
-    async def _connect(self, connect_s: float) -> Connection:
+    async def connect(self, connect_s: float) -> Connection:
+        """A new connection; raises NotReached."""
         context = ssl.create_default_context() if self._tls else None
         try:
             async with asyncio.timeout(connect_s):
@@ -221,7 +240,7 @@ class Endpoint:
         return made
 
     def keep(self, connection: Connection) -> None:
-        connection.idle_since = now = asyncio.get_running_loop().time()
+        connection.idle_since = now = time.monotonic()
         self._idle.append(connection)
         while self._idle[0].closed or self._idle[0].idle_since < now - IDLE_S:
             self._idle.popleft().abort()

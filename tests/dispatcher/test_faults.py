@@ -151,7 +151,7 @@ async def test_a_caller_that_leaves_cancels_the_run(front: Site) -> None:
         await front.http.post("/runs/wait", json=EMAIL, timeout=0.2)
     await until(lambda: front.email.cancelled == 1)
     pool = front.dispatcher.pools.pools["EMAIL"]
-    await until(lambda: pool.runs.active == 0 and front.dispatcher.metrics.in_flight == 0)
+    await until(lambda: pool.runs.active == 0 and not front.dispatcher.under_way)
     await until(lambda: front.dispatcher.recorder.spooled == 1)
 
 
