@@ -28,10 +28,12 @@ _MOST_DELETED = 200
 _ACCEPT = """
 WITH earlier AS MATERIALIZED (
     SELECT count(*) AS n FROM run WHERE thread_id = %(thread_id)s AND status IN ('pending', 'running')
+), found AS MATERIALIZED (  -- locked: of a run and a deletion at once, one comes first
+    SELECT FROM thread WHERE thread_id = %(thread_id)s FOR KEY SHARE
 ), taken AS (
     INSERT INTO thread (thread_id, status, graph_id, metadata)
     SELECT %(thread_id)s, 'busy', %(graph_id)s, %(graph_metadata)s
-    WHERE %(create)s OR EXISTS (SELECT FROM thread WHERE thread_id = %(thread_id)s)
+    WHERE %(create)s OR EXISTS (SELECT FROM found)
     ON CONFLICT (thread_id) DO UPDATE SET status = 'busy', updated_at = now(), graph_id = excluded.graph_id,
         metadata = thread.metadata || excluded.metadata, error = NULL
     WHERE %(strategy)s <> 'reject' OR (SELECT n FROM earlier) = 0

@@ -128,7 +128,7 @@ class ThreadDirectory:
         return row
 
     def known_pool(self, thread_id: str) -> str:
-        """The pool of a bound thread if this process knows it; "" says nothing. A binding never changes."""
+        """The pool of a bound thread if this process knows it; "" says nothing. A run makes a binding final."""
         return self._bound.get(thread_id, "")
 
     async def patch(self, thread_id: str, metadata: dict[str, Any]) -> ThreadRow | None:
@@ -148,6 +148,15 @@ class ThreadDirectory:
         if row is not None:
             self._remember(thread_id, row.pool)
         return row
+
+    async def unbind(self, thread_id: str, pool: str) -> None:
+        """Free a thread from the pool that took none of its runs."""
+        self._bound.pop(thread_id, None)
+        await self._one(
+            "UPDATE routing_app_threadbinding SET pool = '', stale = false, status = 'idle', updated_at = now() "
+            "WHERE thread_id = %s AND pool = %s RETURNING " + _COLUMNS,
+            (thread_id, pool),
+        )
 
     async def delete(self, thread_id: str) -> bool:
         self._bound.pop(thread_id, None)

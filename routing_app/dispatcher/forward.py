@@ -22,7 +22,7 @@ from routing_app.dispatcher.rounds import NEVER
 from routing_app.dispatcher.upstream import Cut, Leaving, NotReached, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from routing_app.dispatcher.call import Call
     from routing_app.dispatcher.table import RoutingTable
@@ -61,6 +61,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """The replica that must be asked: it holds the run."""
     on_run: Callable[[str, str, str, str], None] | None = None
     """Told run id, thread id, pool and replica URL once the pool named the run it began."""
+    on_refused: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the caller hears that the pool itself refused."""
 
     @property
     def lane(self) -> Bulkhead:

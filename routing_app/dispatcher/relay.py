@@ -112,6 +112,8 @@ class Relay:
             await self._send_whole(response.status, headers, bytes(self._held))
 
     async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        if status >= 400 and self._order.on_refused is not None:
+            await self._order.on_refused()
         if status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(body)))
         await self._call.whole(status, headers, body)

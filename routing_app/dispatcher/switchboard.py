@@ -15,7 +15,7 @@ from routing_app.dispatcher.forward import Answer, Order, ask, forward
 from routing_app.dispatcher.gate import encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from routing_app.dispatcher.asgi import Dispatcher
     from routing_app.dispatcher.asgi_types import Headers
@@ -102,6 +102,7 @@ class Switchboard:
         timeout_s: float | None = None,
         replica: str = "",
         safe: bool | None = None,
+        on_refused: Callable[[], Awaitable[None]] | None = None,
     ) -> Awaitable[None]:
         """Forward the call as it is to `pool` and remember the run it started."""
         call.record_wanted = True
@@ -120,6 +121,7 @@ class Switchboard:
             safe=call.method == "GET" if safe is None else safe,
             replica=_replica(pool, replica) if replica else None,
             on_run=self._note_run,
+            on_refused=on_refused,
         )
         return forward(call, order)
 

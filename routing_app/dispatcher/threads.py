@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from routing_app.dispatcher.switchboard import (
 if TYPE_CHECKING:
     from routing_app.dispatcher.call import Call
     from routing_app.dispatcher.forward import Answer
+    from routing_app.dispatcher.pool import Pool
     from routing_app.dispatcher.relay import Mode
     from routing_app.dispatcher.table import Target
 
@@ -209,7 +211,8 @@ class Threads:
         target = self._board.target(call, run, threaded=True)
         directory = self._board.directory
         bound, new = directory.known_pool(thread_id), False
-        if not bound:
+        first = not bound
+        if first:
             row: ThreadRow | None
             if run.if_not_exists == "create":  # the pool reads it too, and makes the thread with the run
                 row, new = await directory.create(thread_id, _labels(target), pool=target.pool)
@@ -217,17 +220,34 @@ class Threads:
                 row = await directory.get(thread_id)
             if row is None:
                 raise Problem(404, "Thread or assistant not found.", kind="client")
+            first = new or not row.pool
             bound = row.pool or await self._bind(row, target)
         if bound != target.pool:
             raise _elsewhere(thread_id, bound, target)
+        pool = self._board.pool(bound)
+        let_go = functools.partial(self._let_go, thread_id, pool, new=new) if first else None
         directory.touch(thread_id)
         try:
-            await self._board.send(call, self._board.pool(bound), body, mode, timeout_s=target.timeout_s)
+            await self._board.send(call, pool, body, mode, timeout_s=target.timeout_s, on_refused=let_go)
         except Problem as problem:
-            if new and problem.status in NOT_BEGUN and not self._board.whereabouts.find(thread_id):
-                await directory.delete(thread_id)
+            if let_go is not None and problem.status in NOT_BEGUN:
+                await let_go()
             raise
         directory.touch(thread_id)
+
+    async def _let_go(self, thread_id: str, pool: Pool, *, new: bool) -> None:
+        """A first run that was refused leaves the thread as it was: not made, or free for every pool's graphs."""
+        if self._board.whereabouts.find(thread_id):
+            return  # another run of it was taken
+        with contextlib.suppress(Problem):  # a pool that cannot be heard took nothing just now
+            runs = await self._board.ask(pool, "GET", f"/threads/{thread_id}/runs?limit=1")
+            if runs.status == 200 and runs.json():
+                return
+            await self._take_back(thread_id, pool.slug)
+        if new:
+            await self._board.directory.delete(thread_id)
+        else:
+            await self._board.directory.unbind(thread_id, pool.slug)
 
     async def _bind(self, row: ThreadRow, target: Target, *, seed: dict[str, Any] | None = None) -> str:
         """Bind the thread to the pool of its first run; returns the pool it is bound to.

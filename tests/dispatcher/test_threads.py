@@ -102,6 +102,28 @@ async def test_a_thread_that_was_to_be_made_by_a_run_that_never_began_is_not(thr
     assert (await threaded.http.post(f"/threads/{thread}/runs/wait", json=CORE | made)).status_code == 200
 
 
+@pytest.mark.parametrize("way", ["runs", "runs/wait", "runs/stream"])
+async def test_a_first_run_the_pool_refuses_leaves_the_thread_as_it_was(threaded: Site, way: str) -> None:
+    there, made = await new_thread(threaded), str(uuid.uuid4())
+    threaded.email.behave = "refuse"
+    for thread, body in ((there, EMAIL), (made, EMAIL | {"if_not_exists": "create"})):
+        refused = await threaded.http.post(f"/threads/{thread}/{way}", json=body)
+        assert (refused.status_code, refused.json()["detail"]) == (422, "not this run")
+    assert not threaded.email.threads
+    assert (await threaded.http.get(f"/threads/{made}")).status_code == 404
+    assert (await threaded.http.post(f"/threads/{there}/runs/wait", json=CORE)).json() == {"x": 2}
+
+
+async def test_a_later_run_the_pool_refuses_leaves_the_thread_bound(threaded: Site) -> None:
+    thread = await new_thread(threaded)
+    await threaded.http.post(f"/threads/{thread}/runs/wait", json=EMAIL)
+    threaded.email.behave = "refuse"
+    assert (await threaded.http.post(f"/threads/{thread}/runs/wait", json=EMAIL)).status_code == 422
+    assert (await threaded.http.post(f"/threads/{thread}/runs/wait", json=CORE)).json()[
+        "code"
+    ] == "OTHER_POOL"
+
+
 async def test_creating_twice_is_409_or_nothing(threaded: Site) -> None:
     thread = await new_thread(threaded)
     assert (await threaded.http.post("/threads", json={"thread_id": thread})).status_code == 409

@@ -29,7 +29,7 @@ class Seen:
 
 @dataclass
 class Upstream:
-    """`behave` is read per request: ok, status:<n>, hang, die, die_midway, slow."""
+    """`behave` is read per request: ok, status:<n>, refuse (runs), hang, die, die_midway, slow."""
 
     behave: str = "ok"
     url: str = ""
@@ -52,6 +52,8 @@ class Upstream:
     async def _misbehave(self, request: web.Request, body: bytes) -> web.StreamResponse:
         if self.behave.startswith("status:"):
             return web.json_response({"detail": "upstream says no"}, status=int(self.behave[7:]))
+        if self.behave == "refuse" and request.method == "POST" and "/runs" in request.path:
+            return web.json_response({"detail": "not this run"}, status=422)
         if self.behave == "leave":
             headers = {"x-agentic-not-begun": "leaving", "connection": "close"}
             return web.json_response({"detail": "This worker is stopping."}, status=503, headers=headers)

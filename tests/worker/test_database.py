@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
+import uuid
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -12,6 +14,7 @@ import pytest
 
 from fleet.worker.database import Database, PatientConnection
 from fleet.worker.errors import Refused
+from fleet.worker.store import Store, as_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,3 +58,25 @@ async def test_what_the_server_itself_refuses_costs_no_connection(database: Data
             await connection.execute("SELECT pg_sleep(1)")
         await connection.execute("RESET statement_timeout")
         assert not connection.closed
+
+
+async def test_a_run_that_meets_the_deletion_of_its_thread_does_not_make_it_anew(database: Database) -> None:
+    store, thread_id = Store(database), str(uuid.uuid4())
+    await store.create_thread(thread_id, {}, keep=False)
+    values = {
+        "run_id": str(uuid.uuid4()), "thread_id": thread_id, "graph_id": "probe_email", "create": False,
+        "strategy": "reject", "background": False, "temporary": False,
+    } | dict.fromkeys(("graph_metadata", "metadata", "kwargs", "facts"), as_json({}))  # fmt: skip
+    async with database.connect() as deleting, database.connect() as running:
+        await deleting.execute("BEGIN")
+        await deleting.execute("DELETE FROM thread WHERE thread_id = %s", (thread_id,))
+        accepted = asyncio.create_task(store.accept(running, values))
+        waits = "SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted"
+        while not await database.all(waits, (running.info.backend_pid,)):
+            assert not accepted.done()
+        await deleting.execute("COMMIT")
+        with pytest.raises(Refused) as refused:
+            await accepted
+    assert refused.value.status == 404
+    with pytest.raises(Refused):
+        await store.thread(thread_id)
