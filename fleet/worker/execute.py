@@ -36,6 +36,7 @@ async def execute(
     except asyncio.CancelledError:
         if run.cancel_action is None:
             raise
+        run.cancel_heard = True
         problem = error_of(RunCancelled(f"the run was cancelled ({run.cancel_action})"))
         return _failed(run, "interrupted", problem)
     except NoDatabase as away:  # by the database of its checkpoints; no fault of the graph

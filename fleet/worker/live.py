@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fleet.worker.payload import RunPayload
 
 CancelAction = Literal["interrupt", "rollback"]
+#: Long enough for a graph to clean up after the first.
+CANCEL_AGAIN_S = 5.0
 _MOST_PENDING_BYTES = 16 * 1024 * 1024
 
 
@@ -93,6 +95,8 @@ class LiveRun:
     background: bool = False
     task: asyncio.Task[Outcome] | None = None
     cancel_action: CancelAction | None = None
+    #: The graph was left for it; what is left to do is to record that.
+    cancel_heard: bool = False
     listeners: list[Listener] = field(default_factory=list)
     #: The events of a resumable stream.
     kept: list[bytes] = field(default_factory=list)
@@ -131,7 +135,14 @@ class LiveRun:
         if self.task is not None and not self.task.done() and self.cancel_action is None:
             self.cancel_action = action
             # Not before its first step: a task cancelled until then ends without having run, and nothing records it.
-            asyncio.get_running_loop().call_soon(self.task.cancel)
+            asyncio.get_running_loop().call_soon(self._interrupt)
+
+    def _interrupt(self) -> None:
+        """Cancel the task, again until it was heard: what the graph awaits may swallow one, as `asyncio.wait_for`
+        does in Python 3.11 when its own end comes in the same turn of the loop."""
+        if not self.cancel_heard and not self.started.done():
+            self.started.cancel()
+            asyncio.get_running_loop().call_later(CANCEL_AGAIN_S, self._interrupt)
 
     @property
     def started(self) -> asyncio.Task[Outcome]:

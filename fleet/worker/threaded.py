@@ -176,6 +176,7 @@ class ThreadedRuns:
         except asyncio.CancelledError:
             if run.cancel_action is None:
                 raise
+            run.cancel_heard = True
             return await self._record(run, _cancelled(run))
         finally:
             self.service.live.remove(run)
