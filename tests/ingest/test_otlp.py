@@ -156,6 +156,57 @@ def test_damage_is_400_and_never_500(http: httpx.Client, body: bytes) -> None:
     assert http.post("/otlp/v1/traces", content=body, headers=headers).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"resourceSpans": 5}, "resourceSpans: expected `array | null`, got `int`"),
+        ([], "body: expected `object`, got `array`"),
+        (
+            {"resourceSpans": [{"scopeSpans": [{"spans": 5}]}]},
+            "resourceSpans[0].scopeSpans[0].spans: expected",
+        ),
+        (
+            {"resourceSpans": [{"resource": {"attributes": [{"key": 5}]}}]},
+            "resourceSpans[0].resource.attributes",
+        ),
+    ],
+)
+def test_json_of_another_shape_is_400_and_names_the_field(
+    http: httpx.Client, body: object, detail: str
+) -> None:
+    answer = http.post("/otlp/v1/traces", json=body)
+    assert (answer.status_code, answer.json()["detail"][: len(detail)]) == (400, detail)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"traceId": 5}, "traceId: expected `str | null`, got `int`"),
+        ({"traceId": "xy"}, "traceId: must be hexadecimal"),
+        ({"startTimeUnixNano": "soon"}, "startTimeUnixNano: must be a whole number"),
+        ({"status": "bad"}, "status: expected `object | null`, got `str`"),
+        (
+            {"attributes": [{"key": "k", "value": 7}]},
+            "attributes[0].value: expected `object | null`, got `int`",
+        ),
+        ({"attributes": [{"key": "k", "value": {"intValue": "x"}}]}, "k.intValue: must be a whole number"),
+        ({"attributes": [{"key": "k", "value": {"doubleValue": "x"}}]}, "k.doubleValue: must be a number"),
+        ({"links": [7]}, "links[0]: expected `object`, got `int`"),
+    ],
+)
+def test_a_json_span_of_another_shape_costs_itself_alone(
+    http: httpx.Client, cur: psycopg.Cursor[Any], wrong: dict[str, Any], reason: str
+) -> None:
+    good = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "good"}
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": [good | wrong, good]}]}]}
+    answer = http.post("/otlp/v1/traces", json=body).json()
+    assert answer == {"partialSuccess": {"rejectedSpans": "1", "errorMessage": reason}}
+    cur.execute("SELECT name FROM traces_app_runpart")
+    assert cur.fetchall() == [("good",)]
+    cur.execute("SELECT reason FROM traces_app_quarantine")
+    assert cur.fetchall() == [(reason,)]
+
+
 def test_an_empty_request_is_answered_in_its_own_type(http: httpx.Client) -> None:
     headers = {"content-type": "application/x-protobuf"}
     body = ExportTraceServiceRequest().SerializeToString()

@@ -147,6 +147,9 @@ def test_feedback_is_made_changed_and_taken_back(
     )
     client.update_feedback(made.id, score=0.9, comment="better")
     held = client.read_feedback(made.id)
+    for kind, key, there in (("api", "helpful", 1), ("model", "helpful", 0), ("api", "other", 0)):
+        kept = client.list_feedback(run_ids=[root], feedback_key=[key], feedback_source_type=[kind])
+        assert len(list(kept)) == there
     assert (held.score, held.comment, held.key) == (0.9, "better", "helpful")
     elsewhere = {"x-api-key": CONFINED_KEY}
     assert http.get(f"/langsmith/feedback/{made.id}", headers=elsewhere).status_code == 404

@@ -71,8 +71,8 @@ async def test_a_run_that_meets_the_deletion_of_its_thread_does_not_make_it_anew
         await deleting.execute("BEGIN")
         await deleting.execute("DELETE FROM thread WHERE thread_id = %s", (thread_id,))
         accepted = asyncio.create_task(store.accept(running, values))
-        waits = "SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted"
-        while not await database.all(waits, (running.info.backend_pid,)):
+        waits = "SELECT 1 FROM pg_locks WHERE pid = %(pid)s AND NOT granted"
+        while not await database.all(waits, {"pid": running.info.backend_pid}):
             assert not accepted.done()
         await deleting.execute("COMMIT")
         with pytest.raises(Refused) as refused:

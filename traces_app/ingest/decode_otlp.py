@@ -7,12 +7,10 @@ is neither input, output nor a column stays as metadata under its own name.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import orjson
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -177,69 +175,180 @@ def _any_value(value: Any, kind: str | None) -> Any:
     return getattr(value, kind)
 
 
+class _Value(msgspec.Struct, rename="camel"):
+    string_value: str | None = None
+    bool_value: bool | None = None
+    int_value: int | str | None = None
+    double_value: float | str | None = None
+    array_value: _Values | None = None
+    kvlist_value: _Attributes | None = None
+    bytes_value: str | None = None
+
+
+class _Values(msgspec.Struct):
+    values: list[_Value] | None = None
+
+
+class _Attribute(msgspec.Struct):
+    key: str
+    value: _Value | None = None
+
+
+class _Attributes(msgspec.Struct):
+    values: list[_Attribute] | None = None
+
+
+class _Status(msgspec.Struct):
+    code: int | str | None = None
+    message: str | None = None
+
+
+class _Event(msgspec.Struct, rename="camel"):
+    name: str | None = None
+    time_unix_nano: int | str | None = None
+    attributes: list[_Attribute] | None = None
+
+
+class _Link(msgspec.Struct, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
+class _Span(msgspec.Struct, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    start_time_unix_nano: int | str | None = None
+    end_time_unix_nano: int | str | None = None
+    status: _Status | None = None
+    attributes: list[_Attribute] | None = None
+    events: list[_Event] | None = None
+    links: list[_Link] | None = None
+
+
+class _Scope(msgspec.Struct):
+    name: str | None = None
+
+
+class _ScopeSpans(msgspec.Struct):
+    scope: _Scope | None = None
+    spans: list[msgspec.Raw] | None = None
+    """One that is none costs the others nothing."""
+
+
+class _Resource(msgspec.Struct):
+    attributes: list[_Attribute] | None = None
+
+
+class _ResourceSpans(msgspec.Struct, rename="camel"):
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
+
+
+class _Request(msgspec.Struct, rename="camel"):
+    resource_spans: list[_ResourceSpans] | None = None
+
+
+_request = msgspec.json.Decoder(_Request).decode
+_span = msgspec.json.Decoder(_Span).decode
+
+
 def read_json(body: bytes) -> Iterator[list[Span | str]]:
     """Yield the spans of a JSON body, a reason in the place of one that is none. Raises `RefusedError` 400."""
+    found: list[Span | str] = []
     try:
-        request = orjson.loads(body)
-        groups = request.get("resourceSpans", [])
-        scopes = [(g.get("resource") or {}, s) for g in groups for s in g.get("scopeSpans", [])]
-        found = [
-            (x, (s.get("scope") or {}).get("name", ""), r) for r, s in scopes for x in s.get("spans", [])
-        ]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise RefusedError(400, f"body: {error}") from error
-    yield [_json_span_or_reason(raw, str(scope), resource) for raw, scope, resource in found]
+        for group in _request(body).resource_spans or ():
+            resource = _json_attributes(group.resource.attributes if group.resource else None)
+            for spans in group.scope_spans or ():
+                scope = (spans.scope.name if spans.scope else None) or ""
+                found += [_json_span_or_reason(raw, scope, resource) for raw in spans.spans or ()]
+    except _UNREADABLE as error:
+        raise RefusedError(400, _reason(error, "body")) from error
+    yield found
 
 
-def _json_span_or_reason(raw: dict[str, Any], scope: str, resource: dict[str, Any]) -> Span | str:
+_UNREADABLE = (msgspec.DecodeError, ValueError, RecursionError)
+
+
+def _reason(error: Exception, whole: str) -> str:
+    """What is wrong, behind the name of the field it is wrong with."""
+    if not isinstance(error, msgspec.DecodeError):
+        return str(error)
+    said, _, place = str(error).partition(" - at `$")
+    return f"{place.strip('.`') or whole}: {said[:1].lower()}{said[1:]}"
+
+
+def _json_span_or_reason(raw: msgspec.Raw, scope: str, resource: dict[str, Any]) -> Span | str:
     try:
-        return _json_span(raw, scope, resource)
-    except (ValueError, AttributeError, TypeError, KeyError, RecursionError, binascii.Error) as error:
-        return f"span: {type(error).__name__}: {error}"
+        return _json_span(_span(raw), scope, resource)
+    except _UNREADABLE as error:
+        return _reason(error, "span")
 
 
-def _json_span(raw: dict[str, Any], scope: str, resource: dict[str, Any]) -> Span:
-    status = raw.get("status") or {}
-    code = status.get("code", 0)
-    said = _json_attributes(resource.get("attributes"))
+def _json_span(s: _Span, scope: str, resource: dict[str, Any]) -> Span:
+    status = s.status or _Status()
     return Span(
-        bytes.fromhex(raw.get("traceId", "")),
-        bytes.fromhex(raw.get("spanId", "")),
-        bytes.fromhex(raw.get("parentSpanId") or ""),
-        str(raw.get("name", "")),
-        int(raw.get("startTimeUnixNano", 0)),
-        int(raw.get("endTimeUnixNano", 0)),
-        _ERROR if code in (_ERROR, "STATUS_CODE_ERROR") else 0,
-        str(status.get("message", "")),
-        _json_attributes(raw.get("attributes")),
+        _hex(s.trace_id, "traceId"),
+        _hex(s.span_id, "spanId"),
+        _hex(s.parent_span_id, "parentSpanId"),
+        s.name or "",
+        _whole(s.start_time_unix_nano, "startTimeUnixNano"),
+        _whole(s.end_time_unix_nano, "endTimeUnixNano"),
+        _ERROR if status.code in (_ERROR, "STATUS_CODE_ERROR") else 0,
+        status.message or "",
+        _json_attributes(s.attributes),
         [
-            (str(e.get("name", "")), int(e.get("timeUnixNano", 0)), _json_attributes(e.get("attributes")))
-            for e in raw.get("events") or ()
+            (e.name or "", _whole(e.time_unix_nano, "timeUnixNano"), _json_attributes(e.attributes))
+            for e in s.events or ()
         ],
-        [(str(k.get("traceId", "")), str(k.get("spanId", ""))) for k in raw.get("links") or ()],
+        [(k.trace_id or "", k.span_id or "") for k in s.links or ()],
         scope,
-        said,
-        made_by_langsmith(scope, said),
+        resource,
+        made_by_langsmith(scope, resource),
     )
 
 
-def _json_attributes(pairs: Any) -> dict[str, Any]:
-    return {str(p["key"]): _json_value(p.get("value") or {}) for p in pairs or ()}
+def _hex(text: str | None, name: str) -> bytes:
+    try:
+        return bytes.fromhex(text or "")
+    except ValueError:
+        raise ValueError(f"{name}: must be hexadecimal") from None
 
 
-def _json_value(value: dict[str, Any]) -> Any:
-    for kind, plain in value.items():
-        match kind:
-            case "intValue":
-                return int(plain)
-            case "doubleValue":
-                return _finite(float(plain))
-            case "arrayValue":
-                return [_json_value(v) for v in plain.get("values", ())]
-            case "kvlistValue":
-                return _json_attributes(plain.get("values"))
-        return plain
-    return None
+def _whole(number: int | str | None, name: str) -> int:
+    """A number of 64 bits is a text in JSON, and some send a number."""
+    try:
+        return int(number or 0)
+    except ValueError:
+        raise ValueError(f"{name}: must be a whole number") from None
+
+
+def _json_attributes(pairs: list[_Attribute] | None) -> dict[str, Any]:
+    return {
+        pair.key: None if pair.value is None else _json_value(pair.value, pair.key) for pair in pairs or ()
+    }
+
+
+def _json_value(value: _Value, key: str) -> Any:
+    if value.int_value is not None:
+        return _whole(value.int_value, f"{key}.intValue")
+    if value.double_value is not None:
+        return _double(value.double_value, key)
+    if value.array_value is not None:
+        return [_json_value(v, key) for v in value.array_value.values or ()]
+    if value.kvlist_value is not None:
+        return _json_attributes(value.kvlist_value.values)
+    plain = (value.string_value, value.bool_value, value.bytes_value)
+    return next((one for one in plain if one is not None), None)
+
+
+def _double(number: float | str, key: str) -> float | str:
+    """Infinity and NaN are texts in JSON."""
+    try:
+        return _finite(float(number))
+    except ValueError:
+        raise ValueError(f"{key}.doubleValue: must be a number") from None
 
 
 def _finite(number: float) -> float | str:

@@ -35,6 +35,8 @@ _ONE = (
 _LIST = (
     f"SELECT {_COLUMNS} FROM feedback_app_feedback WHERE retracted_at IS NULL"  # noqa: S608 - constants
     " AND run_id = ANY(%(runs)s::uuid[]) AND (%(project)s = '' OR project = %(project)s)"
+    " AND (%(keys)s::text[] IS NULL OR key = ANY(%(keys)s))"
+    " AND (%(sources)s::text[] IS NULL OR CASE source WHEN 'model' THEN 'model' ELSE 'api' END = ANY(%(sources)s))"
     " ORDER BY created_at DESC, id LIMIT %(limit)s OFFSET %(offset)s"
 )
 _RETRACT = (
@@ -74,7 +76,7 @@ class FeedbackDoor:
         return Answer.json(_json(await self._find(request)))
 
     async def list(self, request: Request) -> Answer:
-        """`GET /feedback?run=…&limit=&offset=`."""
+        """`GET /feedback?run=…&key=…&source=…&limit=&offset=`."""
         query = request.query()
         runs = query.get("run", [])
         for run in runs:
@@ -82,6 +84,8 @@ class FeedbackDoor:
                 raise RefusedError(422, "run: must be a UUID")
         given = {
             "runs": runs,
+            "keys": query.get("key"),
+            "sources": query.get("source"),
             "project": request.key.project,
             "limit": min(int(digits(query, "limit", "100")), 100),
             "offset": int(digits(query, "offset", "0")),
