@@ -17,6 +17,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+UNSTORABLE = "NUL characters and lone surrogates are not allowed."
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -26,9 +27,22 @@ def working_days() -> list[int]:
 
 def refuse_control_characters(**values: str) -> None:
     """A line break in a name would become a mail header of its own. Raises ValidationError naming the field."""
+    refuse_what_no_table_holds(**values)
     for name, value in values.items():
         if any(ord(char) < 32 or ord(char) == 127 for char in value):
             raise ValidationError({name: "Control characters and line breaks are not allowed."})
+
+
+def refuse_what_no_table_holds(**values: str) -> None:
+    """Raises ValidationError naming the field."""
+    for name, value in values.items():
+        if not storable(value):
+            raise ValidationError({name: UNSTORABLE})
+
+
+def storable(text: str) -> bool:
+    """PostgreSQL text has no NUL, and no half of a surrogate pair."""
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def validate_zone(zone: str) -> None:
@@ -101,6 +115,8 @@ class Campaign(models.Model):
     def clean(self) -> None:
         if not self.weekdays or any(day not in range(7) for day in self.weekdays):
             raise ValidationError({"weekdays": "Name at least one weekday, 0 (Monday) to 6 (Sunday)."})
+        if self.window_start >= self.window_end:
+            raise ValidationError({"window_end": "The window has to close after it opens."})
         validate_zone(self.timezone)
         refuse_control_characters(name=self.name, product=self.product, goal=self.goal)
 
@@ -186,6 +202,7 @@ class Contact(models.Model):
     def clean(self) -> None:
         validate_zone(self.timezone or "UTC")
         refuse_control_characters(name=self.name, title=self.title, company=self.company)
+        refuse_what_no_table_holds(facts=self.facts, notes=self.notes)
 
 
 class Enrollment(models.Model):
@@ -211,6 +228,8 @@ class Enrollment(models.Model):
         Status.STOPPED,
         Status.FAILED,
     )
+    #: What an answer makes of an enrollment, even of one that had every step.
+    ANSWERED: ClassVar = (Status.REPLIED, Status.UNSUBSCRIBED, Status.BOUNCED)
     #: What is left in `attempts` when a step that was claimed before begins anew; 0 is for one nobody ever claimed.
     TRIED: ClassVar = 1
 

@@ -64,8 +64,9 @@ def resting_status(campaign: Campaign) -> str:
 
 
 def end(enrollment: Enrollment, status: str, at: dt.datetime | None = None) -> bool:
-    """End an enrollment for good; false when it had ended before."""
-    if enrollment.status in Enrollment.ENDED:
+    """End an enrollment for good; false when it had ended before. Who had every step may still answer."""
+    answers = enrollment.status == Enrollment.Status.FINISHED and status in Enrollment.ANSWERED
+    if enrollment.status in Enrollment.ENDED and not answers:
         return False
     enrollment.status = status
     enrollment.ended_at = at or timezone.now()

@@ -29,7 +29,9 @@ READ_TASK, READ_QUEUE = "campaigns.read_message", "campaigns"
 #: What an event says about the run that wrote the mail: feedback key and score.
 FEEDBACK = {
     Kind.REPLY: ("reply_received", 1.0),
+    Kind.OUT_OF_OFFICE: ("out_of_office", 1.0),
     Kind.HARD_BOUNCE: ("bounced", 1.0),
+    Kind.SOFT_BOUNCE: ("soft_bounced", 1.0),
     Kind.UNSUBSCRIBE: ("unsubscribed", 1.0),
     Kind.COMPLAINT: ("complained", 1.0),
 }

@@ -7,14 +7,22 @@ import uuid
 from typing import Any, Literal
 
 from ninja import Field, Schema
-from pydantic import ConfigDict
+from pydantic import ConfigDict, field_validator
 
 from campaigns_app.enrolling import MOST_ROWS
-from campaigns_app.models import working_days
+from campaigns_app.models import UNSTORABLE, storable, working_days
 
 
 class Strict(Schema):
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def is_storable(cls, value: Any) -> Any:
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not storable(text):
+                raise ValueError(UNSTORABLE)
+        return value
 
 
 class StepIn(Strict):

@@ -55,7 +55,7 @@ class Selection:
         if self.status:
             rows = rows.filter(status=self.status)
         if self.q:
-            word = self.q[:200]
+            word = self.q[:200].replace("\x00", "")
             rows = rows.filter(
                 Q(contact__name__icontains=word)
                 | Q(contact__email__icontains=word)

@@ -82,7 +82,7 @@ def mark_reply(request: HttpRequest, pk: str) -> HttpResponse:
         kind=InboundEvent.Kind.REPLY,
         touch=touch,
         source_event_id=f"mark-reply:{touch.pk}",
-        text=request.POST.get("text", "")[:20_000],
+        text=request.POST.get("text", "")[:20_000].replace("\x00", ""),
         actor=request.user.get_username(),
     )
     if request.headers.get("HX-Request"):

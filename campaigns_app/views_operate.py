@@ -193,7 +193,7 @@ def suppression_add(request: HttpRequest) -> HttpResponse:
 @permission_required("campaigns_app.delete_suppression", raise_exception=True)
 @require_POST
 def suppression_remove(request: HttpRequest) -> HttpResponse:
-    email = request.POST.get("email", "")
+    email = request.POST.get("email", "").replace("\x00", "")
     if services.unsuppress(email=email):
         messages.success(request, f"{email} may be written to again.")
     return redirect("campaigns:suppressions")

@@ -124,6 +124,8 @@ def test_without_a_secret_no_event_is_taken(client: Any, settings: Any) -> None:
         ({"kind": "reply"}, "source_event_id"),
         ({"kind": "reply", "source_event_id": "p", "message_ids": ["<nobody@example.com>"]}, "message_ids"),
         ({"kind": "message", "source_event_id": "p", "raw": "Subject: hello\r\n\r\nhi"}, "raw"),
+        ({"kind": "reply", "source_event_id": "p\x00"}, "source_event_id"),
+        ({"kind": "reply", "source_event_id": "p", "message_ids": ["<a\x00@example.com>"]}, "message_ids"),
     ],
 )
 def test_a_signed_event_that_makes_no_sense_names_the_field(
@@ -203,6 +205,28 @@ def test_a_person_resolves_what_nobody_knows(campaign: Campaign, mailserver: Mai
     advance(enrollment.pk)
     assert len(mailserver.received) == (1 if said else 2)
     assert InboundEvent.objects.get().actor == "mara"
+
+
+def test_whatever_comes_back_is_feedback_on_the_run_that_wrote_the_mail(campaign: Campaign) -> None:
+    touch = composed(enroll(campaign))
+    kinds = ("reply", "out_of_office", "hard_bounce", "soft_bounce", "unsubscribe", "complaint")
+    for kind in kinds:
+        replies.record_event(kind=kind, touch=touch, source_event_id=kind)
+    given = {
+        each.source_event_id: (each.key, each.score)
+        for each in Feedback.objects.filter(run_id=touch.langsmith_run_id, source="outcome")
+    }
+    keys = ("reply_received", "out_of_office", "bounced", "soft_bounced", "unsubscribed", "complained")
+    assert given == {kind: (key, 1.0) for kind, key in zip(kinds, keys, strict=True)}
+
+
+def test_who_answers_the_last_mail_has_answered(campaign: Campaign) -> None:
+    touch = composed(enroll(campaign))
+    Enrollment.objects.update(status="finished")
+    replies.record_event(kind="reply", touch=touch, source_event_id="e-1")
+    assert Enrollment.objects.get().status == "replied"
+    replies.record_event(kind="hard_bounce", touch=touch, source_event_id="e-2")
+    assert Enrollment.objects.get().status == "replied"
 
 
 def test_an_absence_pauses_until_the_business_day_after(sent: Touch) -> None:

@@ -202,6 +202,8 @@ def test_the_ledger_names_what_breaks_a_promise(campaign: Campaign, mailserver: 
         ({"email": "a@example.com", "name": ""}, "name"),
         ({"email": "a@example.com", "name": "N", "timezone": "Mars/Olympus"}, "timezone"),
         ({"email": "a@example.com", "name": "N", "phone": "1"}, "phone"),
+        ({"email": "a@example.com", "name": "N", "facts": "a\x00b"}, "facts"),
+        ({"email": "a@example.com", "name": "N\ud800"}, "name"),
     ],
 )
 def test_a_bad_row_names_its_number_and_field(campaign: Campaign, row: dict[str, str], field: str) -> None:

@@ -98,6 +98,7 @@ def test_a_file_that_is_none_is_refused_with_the_reason(data: bytes, why: str) -
         ({"timezone": "Mars/Olympus"}, "timezone", "not a time zone"),
         ({"mailbox": "nobody"}, "mailbox", "not an e-mail address"),
         ({"weekdays": [7]}, "weekdays", "weekday"),
+        ({"window_start": dt.time(18), "window_end": dt.time(9)}, "window_end", "close after it opens"),
     ],
 )
 def test_a_campaign_that_cannot_run_is_refused_with_the_reason(

@@ -71,7 +71,7 @@ def test_adding_a_step_is_a_wish_not_a_write(operator: Any) -> None:
         ({"mailbox": "nobody"}, "valid email"),
         ({"timezone": "Mars/Olympus"}, "not a time zone"),
         ({"sequence_graph": "email_compose"}, "not one of the available choices"),
-        ({"window_end": "08:00"}, "opens_before"),
+        ({"window_end": "08:00"}, "close after it opens"),
         ({"sequence_graph": "", "step-0-assistant_id": "email_followup"}, "there is none"),
         ({"step-TOTAL_FORMS": "x"}, "ManagementForm"),
     ],

@@ -25,6 +25,7 @@ def test_a_nul_in_a_query_is_refused_by_name(admin_client: Client, address: str)
     assert answer.status_code == 422
     assert "key: holds a NUL" in answer.content.decode()
     assert admin_client.get("/registry/%00/").status_code == 404
+    assert admin_client.get("/api/campaigns/%00/enrollments").status_code == 404
 
 
 def test_database_url_reaches_the_migrated_test_database(database_url: str) -> None:
