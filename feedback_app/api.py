@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ninja import Router, Schema, Status
 from ninja.errors import HttpError, ValidationError
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from feedback_app import selectors, services
 from feedback_app.models import Delivery, Feedback
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 router = Router(tags=["feedback"])
 Limit = Annotated[int, Field(ge=1, le=500)]
+#: Read by the service alone: of a choice of types the framework names the first that did not fit.
+Score = Annotated[Any, WithJsonSchema({"anyOf": [{"type": each} for each in ("number", "boolean", "null")]})]
 may_write = Requires("feedback:write", "feedback_app.add_feedback")
 may_read = Requires("read", "feedback_app.view_feedback")
 
@@ -28,7 +30,7 @@ class FeedbackIn(Schema):
 
     run_id: str
     key: str
-    score: bool | float | None = None
+    score: Score = None
     value: Any = None
     comment: str | None = None
     source: Literal["human", "model", "outcome", "api"] = "api"
@@ -126,7 +128,7 @@ def scores(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Any:
-    """Means with 95 % intervals; human, model and outcome scores apart."""
+    """Means with 95 % intervals, read from roll-ups of a minute; human, model and outcome scores apart."""
     return {"items": selectors.score_rollup(by=by, key=key, since=since, until=until)}
 
 

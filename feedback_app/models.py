@@ -109,10 +109,11 @@ class FeedbackRollup(models.Model):
     """Bound feedback of one minute, kept exact by a database trigger through edits, removals and repeats."""
 
     pk = models.CompositePrimaryKey(
-        "minute", "assistant_id", "pool", "model", "routing_version", "key", "source"
+        "minute", "assistant_id", "prompt_version", "pool", "model", "routing_version", "key", "source"
     )
     minute = models.DateTimeField()
     assistant_id = models.TextField()
+    prompt_version = models.TextField()
     pool = models.TextField()
     model = models.TextField()
     #: 0 when the run carried none.
@@ -120,9 +121,12 @@ class FeedbackRollup(models.Model):
     key = models.TextField()
     source = models.TextField()
     given = models.BigIntegerField()
-    #: How many of them are a number below 1e15 in size, and the exact sum of those.
+    #: How many of them are a number below 1e15 in size, the exact sum of those and of their squares.
     scored = models.BigIntegerField()
     score_sum = models.DecimalField(max_digits=38, decimal_places=12)
+    square_sum = models.DecimalField(max_digits=64, decimal_places=24)
+    #: How many of them lie within 0…1.
+    shares = models.BigIntegerField()
 
     def __str__(self) -> str:
         return f"{self.minute:%Y-%m-%d %H:%M} {self.assistant_id} {self.key}"

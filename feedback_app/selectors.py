@@ -9,10 +9,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from django.db.models import Avg, Count, Max, Min, OuterRef, StdDev, Subquery
+from django.db.models import OuterRef, Subquery, Sum
 
 from contract.headers import is_uuid
-from feedback_app.models import Delivery, Feedback, FeedbackEvent
+from feedback_app.models import Delivery, Feedback, FeedbackEvent, FeedbackRollup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,54 +121,50 @@ def history(feedback_id: str) -> list[FeedbackEvent]:
     return list(FeedbackEvent.objects.filter(feedback_id=wanted)) if wanted else []
 
 
-def unbound_run_ids(limit: int = 500) -> list[str]:
-    """Runs that feedback waits for, the longest-waiting first."""
-    waiting = Feedback.objects.filter(bound_at=None).order_by("created_at")
-    return list(dict.fromkeys(str(one) for one in waiting.values_list("run_id", flat=True)[:limit]))
+def unbound_run_ids(*, turn: int = 0, limit: int = 500) -> list[str]:
+    """Runs that feedback waits for: those of the newest, and each turn some others.
+
+    Runs that never come, however many, keep none from being found.
+    """
+    waiting = Feedback.objects.filter(bound_at=None)
+    ids = waiting.order_by("-created_at").values_list("run_id", flat=True)
+    begin = turn * limit % max(waiting.count(), 1)
+    return list(dict.fromkeys(map(str, [*ids[:limit], *ids[begin : begin + limit]])))
 
 
 def score_rollup(
     *, by: Dimension, key: str = "", since: datetime | None = None, until: datetime | None = None
 ) -> list[ScoreRow]:
-    """Means of bound scores; people, models and outcomes are never mixed, raters never averaged away first."""
-    rows = Feedback.objects.filter(retracted_at=None, score__isnull=False, bound_at__isnull=False)
-    if key:
-        rows = rows.filter(key=key)
+    """Means of bound scores by the minute; people, models and outcomes are never mixed, raters never averaged away first."""
+    rows = FeedbackRollup.objects.filter(**{"key": key} if key else {})
     if since is not None:
-        rows = rows.filter(created_at__gte=since)
+        rows = rows.filter(minute__gte=since)
     if until is not None:
-        rows = rows.filter(created_at__lt=until)
+        rows = rows.filter(minute__lt=until)
     grouped = rows.values("key", "source", by).order_by("key", "source", by)
-    return [
-        _score_row(one, by)
-        for one in grouped.annotate(
-            n=Count("id"),
-            mean=Avg("score"),
-            spread=StdDev("score", sample=True),
-            low=Min("score"),
-            high=Max("score"),
-        )
-    ]
+    sums = grouped.annotate(
+        n=Sum("scored"), total=Sum("score_sum"), squares=Sum("square_sum"), within=Sum("shares")
+    )
+    return [_score_row(one, by) for one in sums.filter(n__gt=0)]
 
 
 def _score_row(one: dict[str, Any], by: str) -> ScoreRow:
-    group = "" if one[by] is None else str(one[by])
-    low, high = interval(one["n"], one["mean"], one["spread"], one["low"], one["high"])
-    return ScoreRow(one["key"], one["source"], group, one["n"], one["mean"], low, high)
+    count, mean = one["n"], one["total"] / one["n"]
+    spread = math.sqrt(max(one["squares"] - mean * one["total"], 0) / max(count - 1, 1))
+    low, high = interval(count, float(mean), spread, shares=one["within"] == count)
+    return ScoreRow(one["key"], one["source"], str(one[by] or ""), count, float(mean), low, high)
 
 
-def interval(
-    count: int, mean: float, spread: float | None, least: float, most: float
-) -> tuple[float | None, float | None]:
-    """The 95 % interval of a mean. Within 0…1 Wilson's (exact for yes or no, wide for the rest)."""
+def interval(count: int, mean: float, spread: float, *, shares: bool) -> tuple[float | None, float | None]:
+    """The 95 % interval of a mean. Of scores within 0…1 Wilson's (exact for yes or no, wide for the rest)."""
     if count < 2:
         return None, None
-    if least >= 0 and most <= 1:
+    if shares:
         centre = (mean + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
         variance = max(mean * (1 - mean), 0.0) / count
         half = _Z / (1 + _Z**2 / count) * math.sqrt(variance + _Z**2 / (4 * count**2))
         return max(0.0, centre - half), min(1.0, centre + half)
-    half = _Z * (spread or 0.0) / math.sqrt(count)
+    half = _Z * spread / math.sqrt(count)
     return mean - half, mean + half
 
 

@@ -168,7 +168,9 @@ def _check_key(record: FeedbackRecord) -> None:
 @transaction.atomic
 def retract_feedback(*, feedback_id: str | uuid.UUID, actor: Actor | str | None = None) -> bool:
     """Take feedback back; its row and history stay. False when it was already. Raises Feedback.DoesNotExist."""
-    feedback = Feedback.objects.select_for_update(no_key=True).get(pk=parse_uuid(feedback_id, "id") or "")
+    feedback = Feedback.objects.select_for_update(no_key=True).get(
+        pk=parse_uuid(feedback_id, "feedback_id") or ""
+    )
     if feedback.retracted_at is not None:
         return False
     feedback.retracted_at = feedback.modified_at = timezone.now()

@@ -39,16 +39,18 @@ def feedback_list(request: HttpRequest) -> HttpResponse:
         before=before,
         limit=PAGE_SIZE + 1,
     )
+    rollup = selectors.score_rollup(by=by, key=wanted["key"])
+    known = {*FeedbackKey.objects.values_list("key", flat=True), *(row.key for row in rollup), wanted["key"]}
     page: dict[str, Any] = {
         "rows": rows[:PAGE_SIZE],
-        "rollup": [(row, behind(row, by)) for row in selectors.score_rollup(by=by, key=wanted["key"])],
+        "rollup": [(row, behind(row, by)) for row in rollup],
         "wanted": wanted,
         "grouped": grouped,
         "by": by,
         "by_word": WORDS.get(by, by),
         "dimensions": [(each, WORDS.get(each, each)) for each in DIMENSIONS],
         "sources": Feedback.Source.values,
-        "keys": FeedbackKey.objects.all(),
+        "keys": sorted(filter(None, known)),
         "newest": f"?{query(wanted)}" if before else "",
         "older": f"?{query(wanted, before=rows[PAGE_SIZE - 1].created_at)}" if len(rows) > PAGE_SIZE else "",
     }

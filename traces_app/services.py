@@ -12,16 +12,18 @@ from feedback_app.selectors import unbound_run_ids
 from feedback_app.services import RunFacts, bind_runs
 from traces_app.diagnose import past_the_dispatcher
 from traces_app.models import StoredFinding
+from traces_app.stitch import STALL_AFTER
 from traces_app.store import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from routing_app.probes import RefusedCall
     from traces_app.rows import RunRow
     from traces_app.tree import Finding, StitchedTree
 
+BIND_EVERY_S = 15
 _PLACE = """
 INSERT INTO traces_app_storedfinding
     (code, hop, assistant_id, severity, title, effect, remedy, howto, first_seen, last_seen, count, resolved_by)
@@ -84,23 +86,37 @@ def resolve_finding(*, finding_id: int, actor: str) -> bool:
 
 def bind_feedback() -> int:
     """Tie waiting feedback to the runs that have arrived since; returns how many rows were bound."""
-    waiting = unbound_run_ids()
+    now = timezone.now()
+    waiting = unbound_run_ids(turn=int(now.timestamp()) // BIND_EVERY_S)
     if not waiting:
         return 0
     with connection.cursor() as cursor:
-        runs = reader.load_runs_by_id(cursor, waiting)
-    return bind_runs(facts=[facts_of(run) for run in runs])
+        runs = [run for run in reader.load_runs_by_id(cursor, waiting) if is_told(run, now)]
+        calls = reader.load_model_calls(cursor, [run.run_id for run in runs]) if runs else {}
+    return bind_runs(facts=[facts_of(run, calls.get(run.run_id, ())) for run in runs])
 
 
-def facts_of(run: RunRow) -> RunFacts:
-    prompt = run.metadata.get("prompt_version") or run.metadata.get("agentic.prompt_version") or ""
+def is_told(run: RunRow, now: datetime) -> bool:
+    """Whether all that a run did has arrived: it ended, or nobody will say so any more."""
+    return run.end is not None or run.start is None or now - run.start > STALL_AFTER
+
+
+def facts_of(run: RunRow, calls: Sequence[RunRow]) -> RunFacts:
+    """What is said of a run itself; of models and prompts what its calls of models say."""
+    said = [run] if run.model or prompt_of(run) else calls
     return RunFacts(
         run_id=run.run_id,
         trace_id=run.trace_id,
         assistant_id=run.assistant_id or "",
         pool=run.pool or "",
-        model=run.model or "",
-        prompt_version=str(prompt),
+        model=", ".join(sorted({call.model for call in said if call.model})),
+        prompt_version=", ".join(sorted(set(filter(None, map(prompt_of, said))))),
         routing_version=run.routing_version,
         project=run.project,
     )
+
+
+def prompt_of(run: RunRow) -> str:
+    """The version of the prompt a run was made with, after the prompt's name where it says one."""
+    version = run.metadata.get("prompt_version") or run.metadata.get("agentic.prompt_version")
+    return f"{run.metadata.get('prompt') or ''} {version}".strip() if version else ""

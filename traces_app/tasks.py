@@ -18,7 +18,7 @@ from traces_app.diagnose import FLUSH_GRACE
 from traces_app.hops import tell_heads
 from traces_app.models import DIAGNOSE, Bookmark, TraceHead
 from traces_app.selectors import get_tree
-from traces_app.services import bind_feedback, store_findings, store_refused_calls
+from traces_app.services import BIND_EVERY_S, bind_feedback, store_findings, store_refused_calls
 from traces_app.stitch import STALL_AFTER
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def tell_heads_of_calls(timestamp: int) -> None:
     tell_heads()
 
 
-@app.periodic(cron="* * * * * */15")
+@app.periodic(cron=f"* * * * * */{BIND_EVERY_S}")
 @app.task(name="traces.bind_feedback", queue=QUEUE, queueing_lock="traces.bind_feedback")
 def bind_waiting(timestamp: int) -> None:
     bind_feedback()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from feedback_app import selectors
@@ -31,8 +32,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _endpoint(settings: Settings) -> None:
+def _endpoint(db: None, settings: Settings) -> None:
     settings.LANGSMITH_ENDPOINT = "http://127.0.0.1:9/langsmith"
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS feedback_roll_up IMMEDIATE")  # as a commit would
 
 
 def test_without_an_endpoint_nothing_is_to_be_sent(settings: Settings) -> None:
@@ -134,6 +137,37 @@ def test_rollups_keep_sources_apart_and_say_how_sure_they_are() -> None:
     assert (outcome.low, outcome.high) == pytest.approx((0.1119, 0.4687), abs=1e-3)
 
 
+def test_a_mean_and_its_interval_are_those_of_the_scores_that_stand() -> None:
+    scores = [2.0, 4.5, 4.5, 9.1, 3.3]
+    for number, score in enumerate([*scores, 1e300, 77.0]):
+        run = str(uuid.uuid4())
+        given: dict[str, Any] = {"run_id": run, "key": "stars", "source": "human", "actor": "mara"}
+        made = submit_feedback(**given, score=7.0).feedback
+        bind_runs(facts=[RunFacts(run, run, prompt_version=f"p{number % 2}")])
+        submit_feedback(**given, score=score)
+        if score == 77.0:
+            retract_feedback(feedback_id=made.pk)
+    (row,) = selectors.score_rollup(by="pool")
+    half = 1.959964 * stdev(scores) / len(scores) ** 0.5
+    assert row.count == len(scores)
+    assert (row.mean, row.low, row.high) == pytest.approx(
+        (fmean(scores), fmean(scores) - half, fmean(scores) + half)
+    )
+    assert [(one.group, one.count) for one in selectors.score_rollup(by="prompt_version")] == [
+        ("p0", 3),
+        ("p1", 2),
+    ]
+
+
+def test_runs_that_never_come_keep_none_from_being_found() -> None:
+    runs = [str(uuid.uuid4()) for _ in range(7)]
+    for run in runs:
+        submit_feedback(run_id=run, key="reply_received", score=1)
+    turns = [selectors.unbound_run_ids(turn=turn, limit=2) for turn in range(4)]
+    assert all(found[:2] == runs[:-3:-1] for found in turns), "the newest are always looked for"
+    assert {run for found in turns for run in found} == set(runs)
+
+
 def test_each_mean_opens_the_feedback_it_is_of(admin_client: Client) -> None:
     for index in range(4):
         run = str(uuid.uuid4())
@@ -181,6 +215,30 @@ def test_bad_input_names_its_field_and_stores_nothing(given: dict[str, object], 
     assert caught.value.field == field
     assert Feedback.objects.count() == 0
     assert ProcrastinateJob.objects.count() == 0
+
+
+def test_the_api_names_the_score_that_is_none(admin_client: Client) -> None:
+    body: dict[str, Any]
+    for odd in ("yes", [1], {"a": 1}):
+        body = {"run_id": RUN, "key": "quality", "score": odd}
+        refused = admin_client.post("/api/feedback", body, "application/json")
+        assert (refused.status_code, refused.json()["field"]) == (422, "score")
+    for right in (0, True, 0.5, None):
+        body = {"run_id": RUN, "key": "quality", "score": right, "comment": "x"}
+        assert admin_client.post("/api/feedback", body, "application/json").status_code == 201
+
+
+def test_the_page_offers_keys_that_are_used_and_leads_to_dead_letters(admin_client: Client) -> None:
+    made = submit_feedback(run_id=RUN, key="made up", score=1).feedback
+    bind_runs(facts=[RunFacts(RUN, RUN)])
+    Delivery.objects.filter(feedback=made).update(state=Delivery.State.DEAD)
+    page = admin_client.get("/feedback/")
+    assert {"made up", "reply_received"} <= set(page.context["keys"])
+    letters = admin_client.get(
+        f"/admin/feedback_app/delivery/?state__exact=dead&feedback__id__exact={made.pk}"
+    )
+    assert letters.context["cl"].result_count == 1
+    assert letters.request["QUERY_STRING"].replace("&", "&amp;") in page.content.decode()
 
 
 def test_hostile_text_is_kept_as_text() -> None:

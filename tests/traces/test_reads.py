@@ -368,6 +368,8 @@ def test_feedback_binds_once_its_run_is_there(api: Client) -> None:
     assert services.bind_feedback() == 1
     rows = api.get("/api/feedback/scores").json()["items"]
     assert [(row["group"], row["count"], row["mean"]) for row in rows] == [("email_compose", 1, 1.0)]
+    rows = api.get("/api/feedback/scores", {"by": "model"}).json()["items"]
+    assert [row["group"] for row in rows] == ["m-1"], "a graph's model is that of its calls"
     hit = api.get("/api/traces", {"q": "has:feedback feedback.reply_received:>0.5"}).json()["items"]
     assert [row["feedback"] for row in hit] == [[["reply_received", 1.0]]]
 

@@ -36,6 +36,17 @@ PAYLOADS = (
     "SELECT uuid_send(trace_id), chunk_id, payload FROM traces_app_chunk"
     " WHERE trace_id = ANY(%s::uuid[]) AND chunk_id = ANY(%s)"
 )
+#: How deep, and among how many parts, calls of models are looked for below runs.
+_DEPTH, _PARTS_BELOW = 25, 100_000
+CALLS_BELOW = f"""
+WITH RECURSIVE below (top, trace_id, run_id, run_type, depth) AS (
+    SELECT run_id, trace_id, run_id, ''::text, 0 FROM traces_app_runpart WHERE run_id = ANY(%s::uuid[])
+    UNION
+    SELECT b.top, b.trace_id, p.run_id, p.run_type, b.depth + 1 FROM below b
+    JOIN traces_app_runpart p ON p.trace_id = b.trace_id AND p.parent_id = b.run_id AND b.depth < {_DEPTH}
+)
+SELECT top::text, run_id::text FROM (SELECT * FROM below LIMIT {_PARTS_BELOW}) seen WHERE run_type = 'llm'
+"""
 TRACES_OF = (
     "SELECT trace_id::text, coalesce(h.runs, 0) FROM ("
     "SELECT trace_id FROM traces_app_runpart WHERE run_id = ANY(%(ids)s::uuid[])"
@@ -62,6 +73,19 @@ def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
     parts = _parts(cur, PARTS_OF_RUNS, run_ids)
     _fill(cur, parts, FACTS_OF_CHUNKS, "facts", list({p.chunk_id for p in parts}))
     return _sorted(parts)
+
+
+def load_model_calls(cur: Cursor, run_ids: Iterable[str]) -> dict[str, list[RunRow]]:
+    """Return the calls of models that the runs made, by the id of the run, by start."""
+    cur.execute(CALLS_BELOW, (list(run_ids),))
+    above = defaultdict(list)
+    for top, call in cur.fetchall():
+        above[call].append(top)
+    made: dict[str, list[RunRow]] = defaultdict(list)
+    for row in load_runs_by_id(cur, above):
+        for top in above[row.run_id]:
+            made[top].append(row)
+    return made
 
 
 def load_outline(cur: Cursor, trace_id: str) -> Sequence[Any]:
