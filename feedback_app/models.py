@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 
@@ -37,6 +38,14 @@ class FeedbackKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    def clean(self) -> None:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValidationError({"maximum": "The maximum is below the minimum."})
+        if not isinstance(self.categories, list):
+            raise ValidationError({"categories": 'Categories are a list such as ["kind", "curt"].'})
+        if self.kind == self.Kind.CATEGORY and not self.categories:
+            raise ValidationError({"categories": "Name at least one category."})
 
 
 class Feedback(models.Model):

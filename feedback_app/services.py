@@ -20,6 +20,8 @@ from feedback_app.store import (
     FeedbackError,
     FeedbackRecord,
     FeedbackSource,
+    KeyRule,
+    check_key,
     clean_text,
     parameters,
     parse_key,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 #: Namespace of the ids derived from (run, key, source event), so that a repeat meets its first copy.
 _NAMESPACE = uuid.UUID("0d0f7c54-5a3f-5d8e-9a54-3c0b1f6a7e21")
+KEY_RULE = ("kind", "minimum", "maximum", "categories")
 _TEXT_MAX = 255
 _COMMENT_MAX = 10_000
 DELIVER_TASK = "feedback.deliver"
@@ -89,7 +92,8 @@ def submit_feedback(
         project=project,
         source_metadata=metadata or {},
     )
-    _check_key(record)
+    rule = FeedbackKey.objects.filter(pk=record.key).values_list(*KEY_RULE).first()
+    check_key(record, KeyRule(*rule) if rule else None)
     with connection.cursor() as cursor:
         cursor.execute(UPSERT, parameters(record))
         row = cursor.fetchone()
@@ -147,22 +151,6 @@ def _short(raw: str | None, name: str, limit: int) -> str:
     if len(text) > limit:
         raise FeedbackError(name, f"must be at most {limit:,} characters")
     return text
-
-
-def _check_key(record: FeedbackRecord) -> None:
-    """A key with a row holds its feedback to what the row says."""
-    key = FeedbackKey.objects.filter(pk=record.key).first()
-    if key is None:
-        return
-    if record.score is not None:
-        if key.minimum is not None and record.score < key.minimum:
-            raise FeedbackError("score", f"{record.key} is at least {key.minimum:g}")
-        if key.maximum is not None and record.score > key.maximum:
-            raise FeedbackError("score", f"{record.key} is at most {key.maximum:g}")
-        if key.kind == FeedbackKey.Kind.BOOLEAN and record.score not in (0.0, 1.0):
-            raise FeedbackError("score", f"{record.key} is 0 or 1")
-    if key.kind == FeedbackKey.Kind.CATEGORY and record.value not in key.categories:
-        raise FeedbackError("value", f"{record.key} is one of {', '.join(map(str, key.categories))}")
 
 
 @transaction.atomic

@@ -91,6 +91,36 @@ class FeedbackRecord:
         return ECHO_MARK in self.source_metadata
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRule:
+    """What feedback of a key is held to: a row of `FeedbackKey`."""
+
+    kind: str
+    minimum: float | None
+    maximum: float | None
+    categories: list[Any]
+
+
+def check_key(record: FeedbackRecord, rule: KeyRule | None) -> None:
+    """Raises FeedbackError naming the field unless the record is as its key's rule wants it."""
+    if rule is None:
+        return
+    key, score = record.key, record.score
+    if score is not None:
+        if rule.kind == "text":
+            raise FeedbackError("score", f"{key} is free text")
+        if rule.minimum is not None and score < rule.minimum:
+            raise FeedbackError("score", f"{key} is at least {rule.minimum:g}")
+        if rule.maximum is not None and score > rule.maximum:
+            raise FeedbackError("score", f"{key} is at most {rule.maximum:g}")
+        if rule.kind == "boolean" and score not in (0.0, 1.0):
+            raise FeedbackError("score", f"{key} is 0 or 1")
+    elif record.value is not None and rule.kind in ("boolean", "score"):
+        raise FeedbackError("score", f"{key} is {'0 or 1' if rule.kind == 'boolean' else 'a number'}")
+    if rule.kind == "category" and record.value not in list(rule.categories):
+        raise FeedbackError("value", f"{key} is one of {', '.join(map(str, rule.categories))}")
+
+
 def record_from_langsmith(body: Any, *, project: str = "", now: datetime | None = None) -> FeedbackRecord:
     """Read the JSON of `POST /feedback` or of a multipart `feedback.*` part.
 

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -200,6 +201,8 @@ def test_each_mean_opens_the_feedback_it_is_of(admin_client: Client) -> None:
         ({"key": "reply_received", "score": 2}, "score"),
         ({"key": "reply_received", "score": 0.5}, "score"),
         ({"key": "user_score", "score": -1}, "score"),
+        ({"key": "reply_received", "score": None, "value": "maybe"}, "score"),
+        ({"key": "remark", "score": 1}, "score"),
         ({"source": "oracle"}, "source"),
         ({"source_event_id": "e" * 256}, "source_event_id"),
         ({"comment": "c" * 10_001}, "comment"),
@@ -209,6 +212,7 @@ def test_each_mean_opens_the_feedback_it_is_of(admin_client: Client) -> None:
 )
 def test_bad_input_names_its_field_and_stores_nothing(given: dict[str, object], field: str) -> None:
     FeedbackKey.objects.create(key="tone", kind="category", categories=["kind", "curt"])
+    FeedbackKey.objects.create(key="remark", kind="text")
     valid: dict[str, object] = {"run_id": RUN, "key": "quality", "score": 1.0}
     with pytest.raises(FeedbackError) as caught:
         submit_feedback(**{**valid, **given})  # type: ignore[arg-type]
@@ -239,6 +243,20 @@ def test_the_page_offers_keys_that_are_used_and_leads_to_dead_letters(admin_clie
     )
     assert letters.context["cl"].result_count == 1
     assert letters.request["QUERY_STRING"].replace("&", "&amp;") in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"minimum": 5, "maximum": 1}, "maximum"),
+        ({"kind": "category", "categories": {"a": 1}}, "categories"),
+        ({"kind": "category", "categories": []}, "categories"),
+    ],
+)
+def test_a_key_that_nothing_could_satisfy_is_refused(rule: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        FeedbackKey(key="odd", **rule).full_clean()
+    assert field in caught.value.message_dict
 
 
 def test_hostile_text_is_kept_as_text() -> None:

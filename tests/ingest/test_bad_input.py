@@ -163,6 +163,14 @@ def test_a_query_of_nonsense_is_refused_by_the_field_s_name(http: httpx.Client, 
     assert (answer.status_code, answer.json()["detail"].partition(":")[0]) == (422, field)
 
 
+def test_feedback_is_held_to_its_key_at_this_door_too(http: httpx.Client) -> None:
+    run = str(uuid.uuid4())
+    refused = http.post("/langsmith/feedback", json={"run_id": run, "key": "reply_received", "score": 9})
+    assert (refused.status_code, refused.json()["detail"]) == (422, "score: reply_received is at most 1")
+    right = {"run_id": run, "key": "reply_received", "score": 1}
+    assert http.post("/langsmith/feedback", json=right).status_code == 200
+
+
 def test_feedback_with_a_number_beyond_64_bits_is_shown_again(http: httpx.Client) -> None:
     sent = b'{"run_id":"%s","key":"k","value":{"n":%d}}' % (str(uuid.uuid4()).encode(), 2**64)
     made = http.post("/langsmith/feedback", content=sent)

@@ -11,6 +11,7 @@ from feedback_app.store import (
     ECHO_MARK,
     FeedbackError,
     FeedbackRecord,
+    check_key,
     record_from_langsmith,
 )
 from traces_app.ingest.decode_langsmith import quarantine
@@ -127,6 +128,8 @@ class FeedbackDoor:
 
     def _record(self, body: dict[str, Any], project: str) -> FeedbackRecord:
         record = record_from_langsmith(body, project=project)
+        if not record.is_echo:
+            check_key(record, self._ingest.reference.feedback_keys.get(record.key))
         rules = self._ingest.reference.redactor.for_project(project)
         return replace(
             record,

@@ -1,4 +1,4 @@
-"""Small tables that ingest keeps in memory and reads again every few seconds: prices, redaction rules, sampling."""
+"""Small tables that ingest keeps in memory and reads again every few seconds: prices, redaction rules, feedback keys."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 
+from feedback_app.store import KeyRule
 from traces_app.ingest.redact import Redactor, Rule
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Reference:
         self._prices = Prices([])
         self._task: asyncio.Task[None] | None = None
         self.redactor = Redactor()
+        self.feedback_keys: dict[str, KeyRule] = {}
 
     async def start(self) -> None:
         """Read once, then keep reading."""
@@ -126,8 +128,12 @@ class Reference:
                     "SELECT kind, expression, project, replacement FROM traces_app_redactionrule WHERE enabled"
                 )
                 self.redactor = Redactor(_valid_rules(await cur.fetchall()))
+                cur = await conn.execute(
+                    "SELECT key, kind, minimum, maximum, categories FROM feedback_app_feedbackkey"
+                )
+                self.feedback_keys = {key: KeyRule(*rule) for key, *rule in await cur.fetchall()}
         except (psycopg.Error, OSError) as error:
-            log.warning("prices and redaction rules not read, the last ones stay: %s", error)
+            log.warning("prices, redaction rules and feedback keys not read, the last ones stay: %s", error)
 
 
 def _valid_rules(rows: list[Any]) -> list[Rule]:
