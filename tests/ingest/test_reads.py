@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -84,6 +85,20 @@ def test_filters_of_root_and_tree_and_fields(client: langsmith.Client, trace: li
     assert (only.inputs, only.total_tokens) == ({"q": 1}, None)
 
 
+def test_an_attachment_of_any_name_opens_at_the_address_its_run_names(server: Server) -> None:
+    run_id, names = uuid.uuid4(), ("notes", "a/b", "50%25", "ü & b?")
+    client = langsmith.Client(api_url=server.langsmith, api_key=INGEST_KEY)
+    client.create_run(
+        "files", {}, "chain", id=run_id, trace_id=run_id, dotted_order=f"20261122T120000000000Z{run_id}",
+        start_time=datetime(2026, 11, 22, 12, tzinfo=UTC),
+        attachments={name: ("text/plain", name.encode()) for name in names},
+    )  # fmt: skip
+    client.flush()
+    found = {name: one["reader"].read() for name, one in client.read_run(run_id).attachments.items()}
+    assert found == {name: name.encode() for name in names}
+    client.cleanup()
+
+
 @pytest.mark.parametrize(
     "text", ["eq(", "eq(name)", "boom(name, 1)", 'eq(secret, "x")', "and()", '"', "not(" * 50]
 )
@@ -147,7 +162,8 @@ def test_feedback_is_made_changed_and_taken_back(
     )
     client.update_feedback(made.id, score=0.9, comment="better")
     held = client.read_feedback(made.id)
-    for kind, key, there in (("api", "helpful", 1), ("model", "helpful", 0), ("api", "other", 0)):
+    of = langsmith.schemas.FeedbackSourceType
+    for kind, key, there in ((of.API, "helpful", 1), (of.MODEL, "helpful", 0), (of.API, "other", 0)):
         kept = client.list_feedback(run_ids=[root], feedback_key=[key], feedback_source_type=[kind])
         assert len(list(kept)) == there
     assert (held.score, held.comment, held.key) == (0.9, "better", "helpful")

@@ -86,7 +86,8 @@ class FeedbackDoor:
         given = {
             "runs": runs,
             "keys": query.get("key"),
-            "sources": query.get("source"),
+            # Python's SDK writes a member of its enumeration as it prints.
+            "sources": [s.rpartition(".")[2].lower() for s in query.get("source", [])] or None,
             "project": request.key.project,
             "limit": min(int(digits(query, "limit", "100")), 100),
             "offset": int(digits(query, "offset", "0")),

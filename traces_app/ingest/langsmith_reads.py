@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from psycopg import sql
 
@@ -39,7 +38,7 @@ class LangSmithReads:
 
     async def attachment(self, request: Request) -> Answer:
         """`GET /runs/{id}/attachments/{name}`, with a key or at an address that one signed."""
-        run_id, name = request.args["id"].lower(), unquote(request.args["name"])
+        run_id, name = request.args["id"].lower(), request.args["name"]
         query = request.query()
         if "mark" in query:
             until = digits(query, "until", "0")

@@ -44,7 +44,7 @@ ROUTES = (
     _route("GET", f"/langsmith/runs/{_ID}", lambda i: i.langsmith_reads.run, "ingest", "read"),
     _route(
         "GET",
-        f"/langsmith/runs/{_ID}/attachments/(?P<name>[^/]+)",
+        f"/langsmith/runs/{_ID}/attachments/(?P<name>.+)",
         lambda i: i.langsmith_reads.attachment,
     ),
     _route("POST", "/langsmith/runs/query", lambda i: i.langsmith_reads.query, "ingest", "read"),
