@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from django.core.cache import cache
 from django.db import connection
@@ -16,7 +16,10 @@ from traces_app.models import StoredFinding, TraceHead
 from traces_app.stitch import STALL_AFTER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+
+T = TypeVar("T")
 
 #: The stitch rate is that of this many of the newest calls, which have had `SETTLED` for their spans to arrive.
 STITCHED_OF = 1_000
@@ -25,7 +28,8 @@ STITCH_GOAL = 0.995
 FINDINGS_SHOWN = 4
 #: An action that began before these days is not looked for.
 LOOKED_BACK_DAYS = 7
-LEDGER_KEY, LEDGER_S = "home.ledger", 30
+#: What reads a thousand rows or every touch is worked out anew this often at most, in seconds.
+KEPT_S = 30
 
 _STITCHED = """
 SELECT count(*), count(*) FILTER (WHERE EXISTS (
@@ -77,13 +81,9 @@ class Standing:
 
 
 def standing(since: datetime) -> Standing:
-    """Four queries; the ledger, which reads every touch, is worked out anew at most every 30 s."""
+    """Three queries, and at most every `KEPT_S` the stitch rate and the ledger."""
     now = timezone.now()
     open_ones = StoredFinding.objects.filter(resolved_at=None).exclude(severity="info")
-    with connection.cursor() as cursor:
-        days = (now - timedelta(days=LOOKED_BACK_DAYS), now + timedelta(days=1))
-        cursor.execute(_STITCHED, [*(day.date() for day in days), since, now - SETTLED, STITCHED_OF])
-        stitched = Stitched(*cursor.fetchone())
     stalled = TraceHead.objects.filter(
         open_runs__gt=0, updated_at__lt=now - STALL_AFTER, seen_at__gte=now - timedelta(days=LOOKED_BACK_DAYS)
     )
@@ -91,15 +91,26 @@ def standing(since: datetime) -> Standing:
         findings=tuple(open_ones.order_by("-last_seen", "-id")[:FINDINGS_SHOWN]),
         open_findings=open_ones.count(),
         stalled=stalled.count(),
-        stitched=stitched,
-        ledger=_ledger(),
+        stitched=_kept("home.stitched", lambda: _stitched(since, now)),
+        ledger=_kept("home.ledger", _ledger),
     )
 
 
+def _kept(key: str, work: Callable[[], T]) -> T:
+    found: T | None = cache.get(key)
+    if found is None:
+        found = work()
+        cache.set(key, found, KEPT_S)
+    return found
+
+
+def _stitched(since: datetime, now: datetime) -> Stitched:
+    days = (now - timedelta(days=LOOKED_BACK_DAYS), now + timedelta(days=1))
+    with connection.cursor() as cursor:
+        cursor.execute(_STITCHED, [*(day.date() for day in days), since, now - SETTLED, STITCHED_OF])
+        return Stitched(*cursor.fetchone())
+
+
 def _ledger() -> Ledger:
-    kept: Ledger | None = cache.get(LEDGER_KEY)
-    if kept is None:
-        sends = Touch.objects.filter(status=Touch.Status.SENT).count()
-        kept = Ledger(ledger.invariants(), sends, timezone.now())
-        cache.set(LEDGER_KEY, kept, LEDGER_S)
-    return kept
+    sends = Touch.objects.filter(status=Touch.Status.SENT).count()
+    return Ledger(ledger.invariants(), sends, timezone.now())

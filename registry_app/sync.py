@@ -57,9 +57,14 @@ def _snapshot(spec: GraphSpec, source: Path, modified_ns: int | None) -> dict[st
     }
 
 
+def snapshots(specs: tuple[GraphSpec, ...] = GRAPHS) -> dict[str, dict[str, Any]]:
+    """The snapshot of each row of the code, by graph."""
+    return {spec.assistant_id: snapshot(spec, settings.BASE_DIR) for spec in unique(specs)}
+
+
 def plan_sync(specs: tuple[GraphSpec, ...] = GRAPHS) -> tuple[SyncResult, dict[str, dict[str, Any]]]:
     """What a sync would do, and the snapshot of each row of the code."""
-    wanted = {spec.assistant_id: snapshot(spec, settings.BASE_DIR) for spec in unique(specs)}
+    wanted = snapshots(specs)
     records = {record.assistant_id: record for record in GraphRecord.objects.all()}
     result = SyncResult(
         added=tuple(name for name in wanted if name not in records),

@@ -14,16 +14,18 @@ from django.utils import timezone
 from contract.route_for import route_for
 from registry_app.drift import Drift, Facts, PoolState, RecordState, find_drift
 from registry_app.models import GraphRecord, PoolReport
-from registry_app.sync import plan_sync
+from registry_app.sync import snapshots
 from routing_app.models import DispatchRecord, RoutingRevision
 from routing_app.propagation import SERVED, Serving, read_name
-from routing_app.services.document import worker_routes
-from routing_app.services.draft import pool_facts
-from routing_app.services.publish import live_revision, live_summary, pending_changes
+from routing_app.services.document import build_content, diff, worker_routes
+from routing_app.services.draft import graph_facts, pool_facts
+from routing_app.services.publish import live_revision, live_summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from routing_app.services.document import PoolFacts
 
 __all__ = [
     "MovedCalls",
@@ -118,11 +120,11 @@ def preview_calls(
 
 def current_drift() -> list[Drift]:
     """Every disagreement between code, records, draft, live routing and what pools attested."""
-    _, wanted = plan_sync()
-    live = live_revision()
+    live, pools, records = live_revision(), pool_facts(), list(GraphRecord.objects.all())
+    document = live.document if live else None
     return find_drift(
         Facts(
-            code={name: (row["spec_digest"], row["graph_digest"]) for name, row in wanted.items()},
+            code={name: (row["spec_digest"], row["graph_digest"]) for name, row in snapshots().items()},
             records=[
                 RecordState(
                     row.assistant_id,
@@ -131,11 +133,11 @@ def current_drift() -> list[Drift]:
                     row.enabled,
                     row.missing_since is not None,
                 )
-                for row in GraphRecord.objects.all()
+                for row in records
             ],
-            pools=_pool_states(),
-            live=live.document if live else None,
-            unpublished=len(pending_changes(live)),
+            pools=_pool_states(pools),
+            live=document,
+            unpublished=len(diff(document, build_content(pools, graph_facts(records)))),
         )
     )
 
@@ -148,15 +150,11 @@ def drift_by_subject() -> dict[str, list[Drift]]:
     return found
 
 
-def _pool_states() -> list[PoolState]:
+def _pool_states(pools: Sequence[PoolFacts]) -> list[PoolState]:
     attested: dict[str, dict[str, str]] = {}
     for report in PoolReport.objects.filter(ok=True):
         attested.setdefault(report.pool, {}).update(report.graphs)
-    return [
-        PoolState(pool.slug, pool.assistants, attested.get(pool.slug))
-        for pool in pool_facts()
-        if pool.enabled
-    ]
+    return [PoolState(pool.slug, pool.assistants, attested.get(pool.slug)) for pool in pools if pool.enabled]
 
 
 def _would_run(name: str, content: Mapping[str, Any], pool: str) -> str:

@@ -38,8 +38,8 @@ def pool_facts() -> list[PoolFacts]:
     ]
 
 
-def graph_facts() -> list[GraphFacts]:
-    """The graphs as recorded, those the code has lost among them."""
+def graph_facts(records: Iterable[GraphRecord] | None = None) -> list[GraphFacts]:
+    """The graphs as recorded, those the code has lost among them; of rows already read, or of all."""
     return [
         GraphFacts(
             assistant_id=record.assistant_id,
@@ -53,7 +53,7 @@ def graph_facts() -> list[GraphFacts]:
             timeout_s=record.timeout_s,
             missing=record.missing_since is not None,
         )
-        for record in GraphRecord.objects.all()
+        for record in (GraphRecord.objects.all() if records is None else records)
     ]
 
 

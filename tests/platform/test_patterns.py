@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 CLASS = re.compile(r"\.(c-[a-z]+(?:(?:__|--)[a-z]+)*)")
-COMPONENTS = Path(settings.BASE_DIR, "platform_site/static/css/components.css")
+SHEET = Path(settings.BASE_DIR, "platform_site/static/css/site.css")
 
 
 class Drawn(HTMLParser):
@@ -46,7 +46,7 @@ def client(admin_user: User) -> Client:
 
 
 def test_every_class_of_the_style_sheet_is_shown(client: Client) -> None:
-    rules = re.sub(r"/\*.*?\*/", "", COMPONENTS.read_text(), flags=re.DOTALL)
+    rules = re.sub(r"/\*.*?\*/", "", SHEET.read_text(), flags=re.DOTALL)
     known = set(CLASS.findall(rules))
     assert len(known) > 100
     drawn = Drawn(client.get("/_patterns").text)

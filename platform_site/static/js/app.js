@@ -9,15 +9,20 @@
   };
 
   // Times: the server writes UTC; the viewer reads their own zone.
-  const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
-  const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-  const local = (from) => $$("time[data-show]", from).forEach((el) => {
-    const at = new Date(el.dateTime), show = el.dataset.show;
-    if (isNaN(at)) return;
-    const d = day.format(at).replace(",", ""), t = clock.format(at);
-    const part = show === "near" && at.toDateString() === new Date().toDateString() ? "clock" : show;
-    el.textContent = part === "clock" ? t : part === "minute" ? t.slice(0, 5) : part === "day" ? d : `${d}, ${t}`;
-  });
+  // Spelled here, for a page would wait longer for the browser's own formatter than for all of its rows.
+  const DAYS = "Sun Mon Tue Wed Thu Fri Sat".split(" "), MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec".split(" ");
+  const two = (n) => String(n).padStart(2, "0");
+  const local = (from) => {
+    const today = new Date().toDateString();
+    $$("time[data-show]", from).forEach((el) => {
+      const at = new Date(el.dateTime), show = el.dataset.show;
+      if (isNaN(at)) return;
+      const day = `${DAYS[at.getDay()]} ${at.getDate()} ${MONTHS[at.getMonth()]}`;
+      const minute = `${two(at.getHours())}:${two(at.getMinutes())}`, clock = `${minute}:${two(at.getSeconds())}`;
+      const part = show === "near" && at.toDateString() === today ? "clock" : show;
+      el.textContent = part === "clock" ? clock : part === "minute" ? minute : part === "day" ? day : `${day}, ${clock}`;
+    });
+  };
 
   // Theme: auto, light, dark; the admin uses the same key.
   const themes = ["auto", "light", "dark"];
@@ -194,5 +199,6 @@
   document.addEventListener("htmx:afterSettle", (e) => local(e.target));
   document.addEventListener("htmx:sendError", () => { const a = $("#alerts"); if (a) a.textContent = "No answer from the server. What you see is the last state received."; });
   local(document);
-  $(".l-bar__nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+  // With the first frame, which lays out the page anyway.
+  requestAnimationFrame(() => $(".l-bar__nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }));
 })();
