@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -15,7 +15,7 @@ from ninja.files import UploadedFile
 from pydantic import ValidationError as ShapeError
 
 from campaigns_app import enrolling, ledger, reading, replies, selectors, services, steering, webhook
-from campaigns_app.models import Campaign
+from campaigns_app.models import Campaign, Enrollment
 from campaigns_app.schemas import (
     CampaignIn,
     CampaignOut,
@@ -184,7 +184,7 @@ def selection_of(slug: str, payload: SelectionIn) -> steering.Selection:
 
 
 @router.get("/{slug}/enrollments", response=list[EnrollmentOut], auth=READ)
-def list_enrollments(request: HttpRequest, slug: str, status: str = "") -> Any:
+def list_enrollments(request: HttpRequest, slug: str, status: Enrollment.Status | Literal[""] = "") -> Any:
     campaign = get_object_or_404(Campaign, slug=slug)
     rows = selectors.enrollments(campaign, status=status)
     return rows.prefetch_related("touches__step")[:1_000]

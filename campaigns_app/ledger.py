@@ -9,25 +9,26 @@ from django.db import connection
 #: Offending rows shown; the count is of all of them.
 SHOWN = 20
 
-#: name → SQL that yields one row (id, sentence) per violation.
+#: name → SQL that yields one row (id, sentence, enrollment) per violation.
 INVARIANTS = {
     "no step sent twice": """
-        SELECT e.id::text, c.email || ': step ' || s.position + 1 || ' went out ' || count(*) || ' times'
+        SELECT e.id::text, c.email || ': step ' || s.position + 1 || ' went out ' || count(*) || ' times', e.id
         FROM campaigns_app_touch t JOIN campaigns_app_step s ON s.id = t.step_id
         JOIN campaigns_app_enrollment e ON e.id = t.enrollment_id JOIN campaigns_app_contact c ON c.id = e.contact_id
         WHERE t.status IN ('sent', 'sending', 'unknown')
         GROUP BY e.id, c.email, s.campaign_id, s.position HAVING count(*) > 1
     """,
     "nothing after reply, unsubscribe or hard bounce": """
-        SELECT t.id::text, c.email || ': committed ' || t.sending_at || ', ' || i.kind || ' at ' || i.received_at
+        SELECT t.id::text, c.email || ': committed ' || t.sending_at || ', ' || i.kind || ' at ' || i.received_at, t.enrollment_id
         FROM campaigns_app_touch t JOIN campaigns_app_enrollment e ON e.id = t.enrollment_id
         JOIN campaigns_app_contact c ON c.id = e.contact_id
         JOIN campaigns_app_touch answered ON answered.enrollment_id = t.enrollment_id
         JOIN campaigns_app_inboundevent i ON i.touch_id = answered.id
-        WHERE i.kind IN ('reply', 'unsubscribe', 'hard_bounce') AND t.sending_at > i.received_at
+        WHERE i.kind IN ('reply', 'unsubscribe', 'hard_bounce', 'complaint') AND t.sending_at > i.received_at
     """,
     "nothing outside the window": """
-        SELECT t.id::text, coalesce('sent at ' || local.at || ' ' || (t.promise->>'zone'), 'sent without a promise')
+        SELECT t.id::text, coalesce('sent at ' || local.at || ' ' || (t.promise->>'zone'), 'sent without a promise'),
+            t.enrollment_id
         FROM campaigns_app_touch t
         CROSS JOIN LATERAL (SELECT t.sending_at AT TIME ZONE (t.promise->>'zone') AS at) local
         WHERE t.sending_at IS NOT NULL AND (
@@ -36,8 +37,8 @@ INVARIANTS = {
         ) IS NOT TRUE
     """,
     "no more than the mailbox allows in 24 hours": """
-        SELECT id::text, sends || ' mails in 24 hours, allowed ' || allowed FROM (
-            SELECT t.id, (t.promise->>'mailbox_limit')::int AS allowed, count(*) OVER (
+        SELECT id::text, sends || ' mails in 24 hours, allowed ' || allowed, enrollment_id FROM (
+            SELECT t.id, t.enrollment_id, (t.promise->>'mailbox_limit')::int AS allowed, count(*) OVER (
                 PARTITION BY k.mailbox_id ORDER BY t.sending_at RANGE BETWEEN '1 day' PRECEDING AND CURRENT ROW
             ) AS sends
             FROM campaigns_app_touch t JOIN campaigns_app_enrollment e ON e.id = t.enrollment_id
@@ -45,8 +46,8 @@ INVARIANTS = {
         ) counted WHERE sends > allowed
     """,
     "no more than the campaign allows in 24 hours": """
-        SELECT id::text, sends || ' mails in 24 hours, allowed ' || allowed FROM (
-            SELECT t.id, (t.promise->>'campaign_limit')::int AS allowed, count(*) OVER (
+        SELECT id::text, sends || ' mails in 24 hours, allowed ' || allowed, enrollment_id FROM (
+            SELECT t.id, t.enrollment_id, (t.promise->>'campaign_limit')::int AS allowed, count(*) OVER (
                 PARTITION BY e.campaign_id ORDER BY t.sending_at RANGE BETWEEN '1 day' PRECEDING AND CURRENT ROW
             ) AS sends
             FROM campaigns_app_touch t JOIN campaigns_app_enrollment e ON e.id = t.enrollment_id
@@ -54,11 +55,11 @@ INVARIANTS = {
         ) counted WHERE sends > allowed
     """,
     "every sent touch has a run id": """
-        SELECT id::text, 'sent without the id of the run that wrote it' FROM campaigns_app_touch
+        SELECT id::text, 'sent without the id of the run that wrote it', enrollment_id FROM campaigns_app_touch
         WHERE status IN ('sent', 'sending', 'unknown') AND langsmith_run_id = ''
     """,
     "nothing due is unclaimed for more than a minute": """
-        SELECT id::text, 'due since ' || due_at FROM campaigns_app_enrollment
+        SELECT id::text, 'due since ' || due_at, id FROM campaigns_app_enrollment
         WHERE status = 'active' AND due_at < now() - interval '1 minute'
     """,
 }
@@ -68,6 +69,7 @@ INVARIANTS = {
 class Violation:
     id: str
     detail: str
+    enrollment_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def invariants() -> tuple[Invariant, ...]:
 
 def check(name: str, sql: str) -> Invariant:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id, detail, count(*) OVER () FROM ({sql}) v(id, detail) LIMIT {SHOWN}")  # noqa: S608 the SQL is this module's own
+        columns = "id, detail, enrollment_id"
+        cursor.execute(f"SELECT {columns}::text, count(*) OVER () FROM ({sql}) v({columns}) LIMIT {SHOWN}")  # noqa: S608 the SQL is this module's own
         rows = cursor.fetchall()
-    return Invariant(name, rows[0][2] if rows else 0, tuple(Violation(row[0], row[1]) for row in rows))
+    return Invariant(name, rows[0][3] if rows else 0, tuple(Violation(*row[:3]) for row in rows))

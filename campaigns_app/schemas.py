@@ -10,7 +10,7 @@ from ninja import Field, Schema
 from pydantic import ConfigDict, field_validator
 
 from campaigns_app.enrolling import MOST_ROWS
-from campaigns_app.models import UNSTORABLE, storable, working_days
+from campaigns_app.models import UNSTORABLE, Enrollment, storable, working_days
 
 
 class Strict(Schema):
@@ -90,7 +90,7 @@ class ImportOut(EnrollOut):
 
 class SelectionIn(Strict):
     ids: list[uuid.UUID] = Field([], max_length=10_000)
-    status: str = Field("", max_length=16)
+    status: Enrollment.Status | Literal[""] = ""
     q: str = Field("", max_length=200)
 
 
@@ -209,6 +209,7 @@ class EnrollmentOut(Schema):
 class ViolationOut(Schema):
     id: str
     detail: str
+    enrollment_id: str
 
 
 class InvariantOut(Schema):

@@ -272,7 +272,9 @@ def promises() -> tuple[Invariant, ...]:
     return (
         Invariant("no mail twice", 0, ()),
         Invariant(
-            "nothing after a stop", 1, (Violation(uid("touch")[:8], "sent 40 s after the unsubscribe"),)
+            "nothing after a stop",
+            1,
+            (Violation(uid("touch")[:8], "sent 40 s after the unsubscribe", uid("enrollment")),),
         ),
     )
 

@@ -189,7 +189,9 @@ def test_the_ledger_names_what_breaks_a_promise(campaign: Campaign, mailserver: 
     late = timezone.now() + dt.timedelta(hours=1)
     replies.record_event(kind="reply", touch=touch, source_event_id="evt-1")
     Touch.objects.update(sending_at=late, langsmith_run_id="")
-    broken = {each.name: [row.id for row in each.violations] for each in ledger.invariants() if not each.ok}
+    red = [each for each in ledger.invariants() if not each.ok]
+    broken = {each.name: [row.id for row in each.violations] for each in red}
+    assert {row.enrollment_id for each in red for row in each.violations} == {str(enrollment.pk)}
     assert broken["nothing after reply, unsubscribe or hard bounce"] == [str(touch.pk)]
     assert broken["every sent touch has a run id"] == [str(touch.pk)]
 

@@ -106,6 +106,9 @@ def test_steering_counts_first_and_then_acts(operator: Any, campaign: Campaign) 
         assert operator.post(page, {"id": str(row.pk)}).status_code == 302
         row.refresh_from_db()
         assert row.status == status
+    for given, answer in (({"status": "asleep"}, 422), ({"status": "stopped"}, 200), ({}, 200)):
+        impact = operator.post("/api/campaigns/autumn/impact/stop", given, "application/json")
+        assert impact.status_code == answer
 
 
 def test_a_campaign_starts_after_a_look_at_what_goes_out(operator: Any, campaign: Campaign) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import langsmith
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import StateGraph
+from langgraph.types import interrupt
 from langsmith.run_helpers import get_current_run_tree, traceable, tracing_context
 
+from traces_app.ingest.lift import tells_of_failure
 from traces_app.store import reader
 
 from .conftest import INGEST_KEY, Server
@@ -75,6 +79,39 @@ def test_runs_come_back_as_the_sdk_sent_them(client: langsmith.Client, cur: psyc
     assert payload.inputs == {"prompt": "why?"}
     assert payload.outputs["text"] == "hello"
     assert set(reader.traces_of(cur, [tool.run_id])) == {trace_id}
+
+
+def test_a_graph_that_waits_for_somebody_has_not_failed(
+    client: langsmith.Client, cur: psycopg.Cursor
+) -> None:
+    def ask(state: dict[str, str]) -> dict[str, str]:
+        return {"answer": interrupt("which day?")}
+
+    graph: Any = StateGraph(dict)
+    graph.add_node("ask", ask)
+    graph.set_entry_point("ask")
+    config: Any = {"configurable": {"thread_id": "1"}, "run_id": uuid.uuid4()}
+    with tracing_context(enabled=True, client=client, project_name="sdk-waits"):
+        graph.compile(checkpointer=InMemorySaver()).invoke({}, config)
+    client.flush()
+    runs = {run.name: run for run in reader.load_runs(cur, [str(config["run_id"])])}
+    assert {run.status for run in runs.values()} == {"ok"}
+    assert "which day?" in (runs["ask"].error or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"),
+    [
+        ("GraphInterrupt((Interrupt(value='x'),))Traceback …", False),
+        ("langgraph.errors.GraphInterrupt: (Interrupt(value='x'),)", False),
+        ("ParentCommand(Command())", False),
+        ("ValueError('GraphInterrupt')", True),
+        ("GraphInterrupted", True),
+        ("", True),
+    ],
+)
+def test_what_an_error_tells(error: str, failed: bool) -> None:
+    assert tells_of_failure(error) is failed
 
 
 def test_head_and_rollups_are_exact(client: langsmith.Client, cur: psycopg.Cursor) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from traces_app.ingest.http import RefusedError
-from traces_app.ingest.lift import clean_text, lift_metadata, lift_usage
+from traces_app.ingest.lift import clean_text, lift_metadata, lift_usage, tells_of_failure
 from traces_app.store.pack import nested_too_deeply
 from traces_app.store.records import (
     Attachment,
@@ -179,16 +179,18 @@ def _fill(part: RunPart, run: LsRun, raw: dict[str, bytes]) -> None:
             part.payload[name] = orjson.Fragment(raw[name]) if values[name] else values[name]
     if extra:
         part.payload["extra"] = extra
+    failed = False
     if error:
         text = error if isinstance(error, str) else raw["error"].decode()
         part.facts["error"] = text[:MAX_ERROR]
+        failed = tells_of_failure(text)
     if metadata:
         part.facts["metadata"] = metadata
     if run.tags:
         part.facts["tags"] = list(dict.fromkeys(clean_text(t) for t in run.tags[:MAX_TAGS]))
     if run.dotted_order:
         part.facts["dotted_order"] = run.dotted_order[:20_000]
-    part.status = Status.ERROR if error else Status.OK if part.end is not None else Status.RUNNING
+    part.status = Status.ERROR if failed else Status.OK if part.end is not None else Status.RUNNING
     lift_metadata(part, metadata)
     part.model = clean_text(metadata.get("ls_model_name"))
     part.provider = clean_text(metadata.get("ls_provider"))

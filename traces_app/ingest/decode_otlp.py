@@ -16,7 +16,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from traces_app.ingest.decode_langsmith import RUN_TYPES, quarantine
 from traces_app.ingest.http import RefusedError
-from traces_app.ingest.lift import clean_text, complete_total, count, lift_metadata, lift_usage, money
+from traces_app.ingest.lift import (
+    clean_text,
+    complete_total,
+    count,
+    lift_metadata,
+    lift_usage,
+    money,
+    tells_of_failure,
+)
 from traces_app.store.copies import made_by_langsmith
 from traces_app.store.pack import opened
 from traces_app.store.records import Bundle, Copy, Kind, RunPart, Status, digest64, run_id_of_span, uuid_text
@@ -465,7 +473,6 @@ def _lift_attributes(part: RunPart, said: dict[str, Any], metadata: dict[str, An
 
 def _lift_outcome(part: RunPart, span: Span) -> None:
     failed = span.status == _ERROR
-    part.status = Status.ERROR if failed else Status.OK if part.end else Status.RUNNING
     if failed:
         error = span.message
         for name, _at, attrs in span.events:
@@ -473,6 +480,8 @@ def _lift_outcome(part: RunPart, span: Span) -> None:
                 kind, text = attrs.get("exception.type", ""), attrs.get("exception.message", "")
                 error = f"{kind}: {text}\n{attrs.get('exception.stacktrace', '')}".strip()
         part.facts["error"] = (error or "error")[:_MAX_ERROR]
+        failed = tells_of_failure(error)
+    part.status = Status.ERROR if failed else Status.OK if part.end else Status.RUNNING
 
 
 def _fill_payload(part: RunPart, span: Span, said: dict[str, Any]) -> None:

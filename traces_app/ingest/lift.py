@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -9,7 +10,14 @@ from traces_app.store.records import Bundle, RunPart, uuid_text
 
 MAX_TEXT = 500
 _MAX_COUNT = 2**53
+#: Exceptions by which LangGraph says that a graph waits for somebody, or hands over to the one above.
+_NO_FAILURE = re.compile(r"(?:[\w.]+\.)?(?:GraphInterrupt|NodeInterrupt|ParentCommand)\b")
 _AMOUNTS = frozenset({str, int, float})
+
+
+def tells_of_failure(error: str) -> bool:
+    """Whether the text of an error means that something failed: a graph that waits is well."""
+    return _NO_FAILURE.match(error) is None
 
 
 def clean_text(value: Any, limit: int = MAX_TEXT) -> str:
