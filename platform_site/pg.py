@@ -13,6 +13,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -22,7 +23,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -89,6 +90,44 @@ def ensure(data_dir: Path | str) -> str:
         _make_socket_folder(folder, cluster, account)
         _start_until_answering(cluster, folder, account)
     return url_for(data_dir)
+
+
+@contextmanager
+def serving(data_dir: Path) -> Iterator[str]:
+    """URL of the server of `data_dir`; one that is started here is stopped at the end, however this process ends.
+
+    The server is a daemon of its own: a child waits for the end of a pipe that this process alone holds open, and
+    stops it. The child keeps this process's locks until it did.
+    """
+    started = not running(data_dir)
+    url = ensure(data_dir)
+    if not started:
+        yield url
+        return
+    ending, alive = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(alive)
+        _stop_at_the_end_of(ending, data_dir)
+    os.close(ending)
+    try:
+        yield url
+    finally:
+        os.close(alive)
+        os.waitpid(child, 0)
+
+
+def _stop_at_the_end_of(ending: int, data_dir: Path) -> NoReturn:
+    try:
+        os.setsid()
+        for sign in (signal.SIGINT, signal.SIGTERM):  # meant for the parent, whose end is waited for
+            signal.signal(sign, signal.SIG_IGN)
+        os.read(ending, 1)
+        stop(data_dir)
+    except EmbeddedPostgresError as error:
+        _say(str(error))
+    finally:
+        os._exit(0)
 
 
 def stop(data_dir: Path | str) -> bool:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 NAME_WIDTH = 14
 READY_TIMEOUT_S = 120
 DATABASE_LOOK_S = 1.0
+#: The database of a runner that was killed is stopped by then.
+STOPPING_S = 3.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,27 +60,28 @@ def _single(data_dir: Path) -> TextIO:
     """Hold the data folder's lock: two runners on one folder would fight over its ports and rows."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = (data_dir / "up.lock").open("a")
+    deadline = time.monotonic() + STOPPING_S
+    while not _locked(handle):
+        if time.monotonic() > deadline:
+            handle.close()
+            raise AlreadyUpError(f"a platform runs on {data_dir} already: end it, or set PLATFORM_DATA_DIR")
+        time.sleep(0.1)
+    return handle
+
+
+def _locked(handle: TextIO) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        handle.close()
-        raise AlreadyUpError(
-            f"a platform runs on {data_dir} already: end it, or set PLATFORM_DATA_DIR"
-        ) from None
-    return handle
+        return False
+    return True
 
 
 def _serve(env: Environment, *, demo: bool) -> int:
     if not is_free(env.port):
         raise AlreadyUpError(f"127.0.0.1:{env.port} is taken: set PORT to a free one")
-    own_database = not env.database_url
-    started = own_database and not pg.running(env.data_dir)
-    database_url = pg.ensure(env.data_dir) if own_database else env.database_url
-    try:
+    with nullcontext(env.database_url) if env.database_url else pg.serving(env.data_dir) as database_url:
         return asyncio.run(_run(env, base_environment(env, database_url, os.environ, quiet=demo), demo=demo))
-    finally:
-        if started:
-            pg.stop(env.data_dir)
 
 
 def base_environment(

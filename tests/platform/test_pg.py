@@ -118,6 +118,34 @@ def test_stop_and_start_at_once(folder: Callable[[str], Path]) -> None:
     assert not pg.stop(data_dir)
 
 
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_server_ends_with_the_process_it_serves(
+    folder: Callable[[str], Path], sign: signal.Signals
+) -> None:
+    data_dir = folder("served")
+    script = (
+        "import pathlib, signal, sys\nfrom platform_site import pg\n"
+        "with pg.serving(pathlib.Path(sys.argv[1])): print('up', flush=True); signal.pause()"
+    )
+    server = subprocess.Popen([sys.executable, "-c", script, str(data_dir)], stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    with server.stdout:
+        assert server.stdout.readline() == b"up\n"
+        pid = postmaster(data_dir)
+        server.send_signal(sign)
+        assert server.stdout.read() == b""  # the child that stops the server held it too
+    server.wait(10)
+    assert gone(pid)
+
+
+def test_a_server_that_ran_before_stays(folder: Callable[[str], Path]) -> None:
+    data_dir = folder("before")
+    url = pg.ensure(data_dir)
+    with pg.serving(data_dir) as same:
+        assert same == url
+    assert answer(url) == 42
+
+
 def test_half_an_initdb_is_thrown_away(folder: Callable[[str], Path]) -> None:
     data_dir = folder("half")
     (data_dir / "pg.new").mkdir(parents=True)

@@ -68,6 +68,7 @@ def test_tracing_and_pool_secrets_that_are_set_win(data_dir: Path) -> None:
     assert "LANGSMITH_API_KEY" not in pool
 
 
-def test_second_runner_on_one_data_folder_is_refused(data_dir: Path) -> None:
+def test_second_runner_on_one_data_folder_is_refused(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "STOPPING_S", 0)
     with up._single(data_dir), pytest.raises(up.AlreadyUpError, match="PLATFORM_DATA_DIR"):
         up._single(data_dir)
