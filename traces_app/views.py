@@ -257,6 +257,8 @@ def _page_context(
     hops = [node for node in tree.nodes if node.kind == "dispatcher" and reader.valid_uuid(node.id)]
     record_ = DispatchRecord.objects.filter(pk=hops[0].id).first() if hops else None
     decided = record_.pool if record_ else hops[0].pool if hops else ""
+    root = next((one for one in tree.nodes if one.kind == "pool" and one.run_id), None)
+    judged = root or selected  # an outcome is the action's, whichever of its steps is looked at
     before, after = neighbours([*tree.trace_ids, *(hop.id for hop in hops)], place.query)
     return {
         "any_id": place.any_id,
@@ -277,7 +279,8 @@ def _page_context(
         "other_pools": ", ".join(pool for pool in story.pools if pool != decided),
         "mismatches": mismatches(tree) if story.decided_is_executed is False else (),
         "feedback_strip": [row for rows in feedback.values() for row in rows][:STRIP_ROWS],
-        "touch_run": next((one.run_id for one in tree.nodes if one.kind == "pool" and one.run_id), None),
+        "touch_run": root.run_id if root else None,
+        "record_href": step_href(judged, place.base) + "?tab=feedback" if judged and judged.run_id else "",
         "list_href": "/traces/?" + urlencode({"q": place.query}) if place.query else "/traces/",
         "previous_href": _action_href(before, place.query),
         "next_href": _action_href(after, place.query),

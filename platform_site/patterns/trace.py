@@ -261,6 +261,7 @@ def whole(tree: StitchedTree) -> dict[str, Any]:
         "any_id": uid("follow_up"),
         "table": replace(table, live=False),
         "panel_base": BASE,
+        "record_href": f"{BASE}?tab=feedback",
         "feedback_strip": [feedback("reply_received", 1.0, "asked for dates")],
     }
 

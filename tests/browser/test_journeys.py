@@ -50,6 +50,7 @@ def test_an_engineer_finds_what_ran_instead_of_what_was_decided(
 def test_an_operator_records_that_the_mail_was_answered(stored: str, open_page: Callable[..., Page]) -> None:
     page = open_page(f"/traces/{TRACE}/runs/{DRAFT_RUN}")
     page.get_by_role("link", name="Record feedback").click()
+    page.wait_for_url(lambda url: DRAFT_RUN not in url)  # an outcome is the action's, not the step's
     page.get_by_label("Score").fill("1")
     page.locator("#traces-panel").get_by_role("button", name="Record feedback").click()
     page.locator("#traces-panel .c-list").get_by_text("reply_received").wait_for()

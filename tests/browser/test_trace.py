@@ -93,10 +93,10 @@ def test_scripts_off_reads_folds_and_records(stored: str, open_page: Callable[..
     assert page.locator("[role=treegrid] tbody tr").count() < before
     page.get_by_role("link", name="Record feedback").click()
     page.get_by_role("button", name="Record feedback").click()
-    assert page.get_by_text("Give a score or a value.").is_visible()
+    page.get_by_text("Give a score or a value.").wait_for()
     page.get_by_label("Score").fill("1")
     page.get_by_role("button", name="Record feedback").click()
-    assert page.locator("#traces-feedback").get_by_text("reply_received").is_visible()
+    page.locator("#traces-feedback").get_by_text("reply_received").wait_for()
 
 
 def test_hostile_text_is_inert(
