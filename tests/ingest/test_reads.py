@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traces_app.ingest import langsmith_filter
+from traces_app.ingest import langsmith_filter, langsmith_runs
 from traces_app.ingest.http import RefusedError
 from traces_app.rows import RunRow
 
@@ -20,6 +20,8 @@ from .conftest import CONFINED_KEY, INGEST_KEY, READ_KEY, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import psycopg
 
 pytestmark = [
     pytest.mark.processes,
@@ -97,6 +99,36 @@ def test_an_attachment_of_any_name_opens_at_the_address_its_run_names(server: Se
     found = {name: one["reader"].read() for name, one in client.read_run(run_id).attachments.items()}
     assert found == {name: name.encode() for name in names}
     client.cleanup()
+
+
+def test_a_long_trace_comes_in_pages_and_looking_goes_on_until_something_fits(
+    client: langsmith.Client, cur: psycopg.Cursor[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(langsmith_runs, "BITE", 4)
+    root = run(name="long", session_name="pages", error="broke")
+    inside = {"trace_id": root["id"], "parent_run_id": root["id"], "session_name": "pages"}
+    runs = [root, *(run(name="kid", **inside) for _ in range(9))]
+    short = [run(name="short", session_name="pages") for _ in range(6)]
+    for each in (*runs, *short):  # the failed one was seen first
+        client.request_with_retries("POST", "/runs", request_kwargs={"json": each})
+    project = client.read_project(project_name="pages")
+
+    def pages(**body: Any) -> list[list[str]]:
+        found: list[list[str]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            rows, cursor = langsmith_runs.Wanted({**body, "cursor": cursor}).load(cur, "")
+            found.append([row.run_id for row, _ in rows])
+        return found
+
+    whole = pages(trace=root["id"])
+    assert [len(page) for page in whole] == [4, 4, 2]
+    assert {one for page in whole for one in page} == {each["id"] for each in runs}
+    of_project = [one for page in pages(session=[str(project.id)], limit=3) for one in page]
+    assert sorted(of_project) == sorted(each["id"] for each in (*runs, *short))
+    assert pages(session=[str(project.id)], limit=1, error=True)[0] == [root["id"]]
+    with pytest.raises(RefusedError, match="tree_filter"):
+        pages(trace=root["id"], tree_filter='eq(name, "kid")')
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import UUID
 
 from traces_app.ingest import langsmith_filter
 from traces_app.ingest.http import RefusedError
@@ -22,12 +25,41 @@ MAX_LIMIT = 100
 _OPEN_MINUTES = 60
 _ALWAYS = ("id", "name", "run_type", "trace_id", "start_time", "session_id")
 _STATUS = {"ok": "success", "error": "error", "running": "pending"}
+#: Runs that are looked at in one go: a page holds whole traces up to this, and a trace with more in pieces.
+BITE = 2_000
+#: How long one request looks for runs that fit.
+_LOOK_S = 5.0
 # Order and cursor are (first seen, trace id), so pages do not shift while runs arrive.
-TRACES = """
-SELECT trace_id::text, seen_at FROM traces_app_tracehead
-WHERE project = ANY(%(projects)s) AND (%(after)s::timestamptz IS NULL OR (seen_at, trace_id) < (%(after)s, %(after_id)s))
+_TRACES = """
+SELECT trace_id::text, seen_at, runs FROM traces_app_tracehead
+WHERE project = ANY(%(projects)s) AND (%(seen_at)s::timestamptz IS NULL OR (seen_at, trace_id) < (%(seen_at)s, %(after)s))
 ORDER BY seen_at DESC, trace_id DESC LIMIT %(limit)s
 """
+_BEFORE_ALL = str(UUID(int=0))
+_TRACE = "SELECT trace_id::text, seen_at, runs FROM traces_app_tracehead WHERE trace_id = %s"
+#: By the chunk a run began in: what lies together is unpacked once.
+_RUNS_OF = """
+SELECT min(chunk_id), run_id::text FROM traces_app_runpart WHERE trace_id = %(trace)s GROUP BY run_id
+HAVING (min(chunk_id), run_id) > (%(chunk)s, %(run)s) AND (NOT %(roots)s OR bool_and(parent_id IS NULL))
+ORDER BY 1, run_id LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a page ended: behind a trace, or inside one behind a run."""
+
+    seen_at: str
+    trace_id: str
+    chunk_id: int = -(2**63)
+    run_id: str = ""
+
+    def __str__(self) -> str:
+        inside = f"|{self.chunk_id}|{self.run_id}" if self.run_id else ""
+        return f"{self.seen_at}|{self.trace_id}{inside}"
+
+
+_MARK = re.compile(r"([^|]+)\|([0-9a-f-]{36})(?:\|(-?[0-9]{1,19})\|([0-9a-f-]{36}))?")
 
 
 class Wanted:
@@ -52,29 +84,75 @@ class Wanted:
         )
 
     def load(self, cur: Any, project: str) -> tuple[list[tuple[RunRow, RunPayload]], str | None]:
-        """Return the runs that fit, newest first, and the cursor of the next page. `project` "" reads all."""
-        rows, cursor = self._candidates(cur)
-        allowed = self._traces(cur, rows)
-        rows = [r for r in rows if self._fits(r) and r.trace_id in allowed and project in {"", r.project}]
-        if not (cursor or self.ids or self.trace):
+        """Return the runs that fit, newest first, and the cursor of the next page. `project` "" reads all.
+
+        A page on which nothing fits ends what an SDK reads, so one goes on to the next, for as long as may be waited.
+        """
+        until = time.monotonic() + _LOOK_S
+        rows: list[RunRow] = []
+        while not rows:
+            found, mark = self._bite(cur)
+            allowed = self._traces(cur, found)
+            rows = [
+                r for r in found if self._fits(r) and r.trace_id in allowed and project in {"", r.project}
+            ]
+            self.after = mark
+            if mark is None or time.monotonic() > until:
+                break
+        if not (mark or self.ids or self.trace):
             rows = rows[: self.limit]
         payloads = reader.load_payloads(cur, [r.run_id for r in rows])
         rows.sort(key=lambda r: r.start or EPOCH, reverse=True)
-        return [(r, payloads[r.run_id]) for r in rows], cursor
+        return [(r, payloads[r.run_id]) for r in rows], str(mark) if mark else None
 
-    def _candidates(self, cur: Any) -> tuple[list[RunRow], str | None]:
+    def _bite(self, cur: Any) -> tuple[list[RunRow], Mark | None]:
+        """Return the next runs to look at and where they end; None behind the last."""
         if self.ids:
             return reader.load_runs_by_id(cur, self.ids), None
+        if self.after is not None and self.after.run_id:
+            return self._inside(cur, self.after)
+        heads = self._heads(cur)
+        taken: list[Any] = []
+        runs = 0
+        for head in heads:
+            runs += head[2]
+            if taken and runs > BITE:
+                break
+            taken.append(head)
+        if not taken:
+            return [], None
+        trace_id, seen_at, size = taken[-1]
+        if size > BITE:
+            return self._inside(cur, Mark(seen_at.isoformat(), trace_id, run_id=_BEFORE_ALL))
+        more = len(taken) < len(heads) or len(heads) == self.limit
+        end = Mark(seen_at.isoformat(), trace_id) if more and not self.trace else None
+        return reader.load_runs(cur, [head[0] for head in taken]), end
+
+    def _heads(self, cur: Any) -> list[Any]:
+        """Return the next traces: id, first seen, how many runs."""
+        after = self.after
         if self.trace:
-            return reader.load_runs(cur, [self.trace]), None
+            cur.execute(_TRACE, (self.trace,))
+            return [] if after else list(cur.fetchall())
         cur.execute("SELECT name FROM traces_app_project WHERE id = ANY(%s::uuid[])", (self.sessions,))
-        projects = [row[0] for row in cur.fetchall()]
-        after, after_id = self.after or (None, None)
-        cur.execute(TRACES, {"projects": projects, "after": after, "after_id": after_id, "limit": self.limit})
-        heads = cur.fetchall()
-        full = len(heads) == self.limit
-        cursor = f"{heads[-1][1].isoformat()}|{heads[-1][0]}" if full else None
-        return reader.load_runs(cur, [h[0] for h in heads]), cursor
+        given = {"projects": [row[0] for row in cur.fetchall()], "limit": self.limit}
+        given |= {"seen_at": after and after.seen_at, "after": after and after.trace_id}
+        cur.execute(_TRACES, given)
+        return list(cur.fetchall())
+
+    def _inside(self, cur: Any, after: Mark) -> tuple[list[RunRow], Mark | None]:
+        """Return some runs of a trace that is too long for one page, by their ids."""
+        if self.of_root is not None or self.of_tree is not None:
+            raise RefusedError(
+                422, f"trace_filter, tree_filter: a trace of more than {BITE} runs is not looked through"
+            )
+        given = {"trace": after.trace_id, "chunk": after.chunk_id, "run": after.run_id}
+        cur.execute(_RUNS_OF, {**given, "roots": self.is_root is True, "limit": BITE})
+        found = cur.fetchall()
+        rows = [r for r in reader.load_runs_by_id(cur, [f[1] for f in found]) if r.trace_id == after.trace_id]
+        if len(found) == BITE:
+            return rows, replace(after, chunk_id=found[-1][0], run_id=found[-1][1])
+        return rows, None if self.trace else Mark(after.seen_at, after.trace_id)
 
     def _traces(self, cur: Any, rows: list[RunRow]) -> set[str]:
         """Return the traces whose root fits `trace_filter` and one of whose runs fits `tree_filter`."""
@@ -235,14 +313,16 @@ def _time(body: dict[str, Any], name: str) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _cursor(text: str) -> tuple[str, str] | None:
+def _cursor(text: str) -> Mark | None:
     if not text:
         return None
-    seen_at, _, trace_id = text.partition("|")
+    found = _MARK.fullmatch(text)
     try:
+        if found is None:
+            raise ValueError
+        seen_at, trace_id, chunk_id, run_id = found.groups(default="")
         datetime.fromisoformat(seen_at)
+        UUID(trace_id), UUID(run_id or trace_id)
     except ValueError:
         raise RefusedError(422, "cursor: not one of ours") from None
-    if not reader.valid_uuid(trace_id):
-        raise RefusedError(422, "cursor: not one of ours")
-    return seen_at, trace_id
+    return Mark(seen_at, trace_id, int(chunk_id or 0), run_id)

@@ -90,9 +90,9 @@ class LinkDoor:
             wanted.trace, wanted.sessions = shared[0].trace_id, []
             return wanted.load(cur, project)
 
-        runs, _cursor = await self._ingest.reads.run(read)
+        runs, cursor = await self._ingest.reads.run(read)
         shown = [run_json(row, payload, None, wanted.select) for row, payload in runs]
-        return Answer.json({"runs": shown, "cursors": {"next": None}})
+        return Answer.json({"runs": shown, "cursors": {"next": cursor}})
 
     async def create_tokens(self, request: Request) -> Answer:
         """`POST /feedback/tokens`: one token for an object, a list for a list."""
