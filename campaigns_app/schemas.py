@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ninja import Field, Schema
 from pydantic import ConfigDict, field_validator
+from pydantic_core import PydanticCustomError
 
 from campaigns_app.enrolling import MOST_ROWS
 from campaigns_app.models import UNSTORABLE, Enrollment, storable, working_days
@@ -21,7 +22,7 @@ class Strict(Schema):
     def is_storable(cls, value: Any) -> Any:
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not storable(text):
-                raise ValueError(UNSTORABLE)
+                raise PydanticCustomError("unstorable", UNSTORABLE)
         return value
 
 
