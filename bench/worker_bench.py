@@ -271,10 +271,11 @@ def measure(child: subprocess.Popen[str], servers: list[Server], options: argpar
         bare_us = {count: _bare(child, count, options.seconds) for count in (1, options.clients)}
         for count, cpu_us in bare_us.items():
             _add(seen, f"bare ainvoke, {count} at once", cpu_us, cpu_us / bare_us[1])
+        bare_us[4 * options.clients] = bare_us[options.clients]
         for server in servers:
             for count in server.clients:
                 kind = f"{server.name}{' on threads' if server.threads else ''}, {count} clients"
-                _one(seen.setdefault(kind, Seen()), server, count, options.seconds, bare_us[1])
+                _one(seen.setdefault(kind, Seen()), server, count, options.seconds, bare_us[count])
     print(f"{'':<32}{'CPU µs/req':>11}{'× bare':>8}{'p50 ms':>9}{'req/s':>8}{'bad':>5}")
     for kind, one in seen.items():
         cpu_us, ratio = statistics.median(one.cpu_us), statistics.median(one.ratio)

@@ -21,7 +21,7 @@ Op = Literal["=", ">", ">=", "<", "<="]
 Value = str | float | int | Decimal | datetime
 
 _TOKEN = re.compile(
-    r'(?P<minus>-?)(?:(?P<field>[A-Za-z_]+)(?P<key>\.[\w.-]+)?:)?(?P<value>"(?:[^"\\]|\\.)*"?|\S*)'
+    r'(?P<minus>-?)(?:(?P<field>[A-Za-z_]+)(?P<key>\.[\w.-]*)?:)?(?P<value>"(?:[^"\\]|\\.)*"?|\S*)'
 )
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -83,7 +83,7 @@ def _term(match: re.Match[str], now: datetime) -> Term:
     parser = FIELDS.get(name)
     if parser is None:
         raise FilterError(match.start("field"), f"There is no field {name!r}{_hint(name, FIELDS)}")
-    if bool(key) != (name in KEYED):
+    if bool(key) != (name in KEYED) or match["key"] == ".":
         want = f"{name}.KEY:value" if name in KEYED else f"{name}:value"
         raise FilterError(match.start("field"), f"Write {want}")
     op, rest = _operator(raw)

@@ -49,6 +49,8 @@ def test_times_keys_and_quotes() -> None:
         ('name:"open', 5, "not closed"),
         ("pool:", 5, "needs a value"),
         ("meta:x", 0, "meta.KEY:value"),
+        ("meta.:x", 0, "meta.KEY:value"),
+        ("pool.:x", 0, "pool:value"),
         ("pool.x:y", 0, "pool:value"),
         ("since:yesterday", 6, "24h"),
         ("-", 0, "minus"),
