@@ -48,6 +48,19 @@ def test_resolving_and_verifying_need_a_permission_and_name_what_is_wrong(
     assert client.post("/diagnostics/verify", {"assistant_id": "no-probe"}).status_code == 422
 
 
+def test_what_ingest_refused_is_one_step_from_diagnostics(
+    admin_user: User, django_user_model: type[User]
+) -> None:
+    reader = django_user_model.objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_tracehead"))
+    client, there = Client(), b"/admin/traces_app/quarantine/"
+    client.force_login(reader)
+    assert there not in client.get("/diagnostics/").content
+    client.force_login(admin_user)
+    assert there in client.get("/diagnostics/").content
+    assert client.get(there.decode()).status_code == 200
+
+
 def test_a_poll_that_has_the_newest_gets_304(admin_user: User) -> None:
     client = Client(headers={"HX-Request": "true"})
     client.force_login(admin_user)
