@@ -127,6 +127,8 @@ def test_a_long_trace_comes_in_pages_and_looking_goes_on_until_something_fits(
     of_project = [one for page in pages(session=[str(project.id)], limit=3) for one in page]
     assert sorted(of_project) == sorted(each["id"] for each in (*runs, *short))
     assert pages(session=[str(project.id)], limit=1, error=True)[0] == [root["id"]]
+    assert len(pages(trace=root["id"], tree_filter='eq(name, "kid")')[0]) == 10
+    monkeypatch.setattr(langsmith_runs, "WHOLE", 9)
     with pytest.raises(RefusedError, match="tree_filter"):
         pages(trace=root["id"], tree_filter='eq(name, "kid")')
 

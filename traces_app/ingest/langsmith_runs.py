@@ -27,6 +27,8 @@ _ALWAYS = ("id", "name", "run_type", "trace_id", "start_time", "session_id")
 _STATUS = {"ok": "success", "error": "error", "running": "pending"}
 #: Runs that are looked at in one go: a page holds whole traces up to this, and a trace with more in pieces.
 BITE = 2_000
+#: Runs of one trace that are looked at as a whole for what its root or its tree must be.
+WHOLE = 20_000
 #: How long one request looks for runs that fit.
 _LOOK_S = 5.0
 # Order and cursor are (first seen, trace id), so pages do not shift while runs arrive.
@@ -91,7 +93,7 @@ class Wanted:
         until = time.monotonic() + _LOOK_S
         rows: list[RunRow] = []
         while not rows:
-            found, mark = self._bite(cur)
+            found, mark = self._bite(cur, project)
             allowed = self._traces(cur, found)
             rows = [
                 r for r in found if self._fits(r) and r.trace_id in allowed and project in {"", r.project}
@@ -105,13 +107,13 @@ class Wanted:
         rows.sort(key=lambda r: r.start or EPOCH, reverse=True)
         return [(r, payloads[r.run_id]) for r in rows], str(mark) if mark else None
 
-    def _bite(self, cur: Any) -> tuple[list[RunRow], Mark | None]:
+    def _bite(self, cur: Any, project: str) -> tuple[list[RunRow], Mark | None]:
         """Return the next runs to look at and where they end; None behind the last."""
         if self.ids:
             return reader.load_runs_by_id(cur, self.ids), None
         if self.after is not None and self.after.run_id:
             return self._inside(cur, self.after)
-        heads = self._heads(cur)
+        heads = self._heads(cur, project)
         taken: list[Any] = []
         runs = 0
         for head in heads:
@@ -122,20 +124,21 @@ class Wanted:
         if not taken:
             return [], None
         trace_id, seen_at, size = taken[-1]
-        if size > BITE:
+        if size > (BITE if self.of_root is None and self.of_tree is None else WHOLE):
             return self._inside(cur, Mark(seen_at.isoformat(), trace_id, run_id=_BEFORE_ALL))
         more = len(taken) < len(heads) or len(heads) == self.limit
         end = Mark(seen_at.isoformat(), trace_id) if more and not self.trace else None
         return reader.load_runs(cur, [head[0] for head in taken]), end
 
-    def _heads(self, cur: Any) -> list[Any]:
+    def _heads(self, cur: Any, project: str) -> list[Any]:
         """Return the next traces: id, first seen, how many runs."""
         after = self.after
         if self.trace:
             cur.execute(_TRACE, (self.trace,))
             return [] if after else list(cur.fetchall())
         cur.execute("SELECT name FROM traces_app_project WHERE id = ANY(%s::uuid[])", (self.sessions,))
-        given = {"projects": [row[0] for row in cur.fetchall()], "limit": self.limit}
+        mine = [name for (name,) in cur.fetchall() if project in {"", name}]
+        given = {"projects": mine, "limit": self.limit}
         given |= {"seen_at": after and after.seen_at, "after": after and after.trace_id}
         cur.execute(_TRACES, given)
         return list(cur.fetchall())
@@ -144,7 +147,8 @@ class Wanted:
         """Return some runs of a trace that is too long for one page, by their ids."""
         if self.of_root is not None or self.of_tree is not None:
             raise RefusedError(
-                422, f"trace_filter, tree_filter: a trace of more than {BITE} runs is not looked through"
+                422,
+                f"trace_filter, tree_filter: trace {after.trace_id} has more than {WHOLE} runs to look through",
             )
         given = {"trace": after.trace_id, "chunk": after.chunk_id, "run": after.run_id}
         cur.execute(_RUNS_OF, {**given, "roots": self.is_root is True, "limit": BITE})
