@@ -38,7 +38,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.load import free_port, process, untraced, wait_ready  # noqa: E402
 
-VISITS = 3
+VISITS = 5
 TRACE_ID = bytes(range(1, 17))
 #: Milliseconds since the visit began at which the page holds so many different texts of a pattern. Which steps of a
 #: trace stand first is the page's own choice: Phoenix begins with those whose parents it has not loaded.
@@ -150,7 +150,7 @@ def served(database_url: str) -> Iterator[str]:
 
 
 def in_browser(trace: str, database_url: str, *, with_peers: bool) -> dict[str, object]:
-    """Medians over `VISITS` cold visits, each in a fresh context of one Chromium; ours and the peer's in turn."""
+    """Medians over `VISITS` cold visits, each in a fresh context of one Chromium, and a second one in it; ours and the peer's in turn."""
     from django.conf import settings
     from django.contrib.auth.models import User
     from django.test import Client
@@ -188,7 +188,9 @@ def in_browser(trace: str, database_url: str, *, with_peers: bool) -> dict[str, 
                 wanted = [r"step \d+", 3] if "trace" in name else ["ok" if name == "nothing" else "Traces", 1]
                 found = page.wait_for_function(READABLE, arg=wanted, timeout=120_000).json_value()
                 page.wait_for_load_state("load")
-                seen[name].append({"readable": found, **page.evaluate(FIGURES)})
+                figures = {"readable": found, **page.evaluate(FIGURES)}
+                page.goto(address)
+                seen[name].append(figures | {"interactive_again": page.evaluate(FIGURES)["interactive"]})
                 context.close()
     medians = {
         name: {key: round(statistics.median(one[key] for one in visits[1:]), 1) for key in visits[0]}
