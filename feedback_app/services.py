@@ -30,7 +30,7 @@ from feedback_app.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from registry_app.audit import Actor
 
@@ -39,6 +39,15 @@ _NAMESPACE = uuid.UUID("0d0f7c54-5a3f-5d8e-9a54-3c0b1f6a7e21")
 KEY_RULE = ("kind", "minimum", "maximum", "categories")
 _TEXT_MAX = 255
 _COMMENT_MAX = 10_000
+
+
+def _as_it_is(value: Any, project: str) -> Any:
+    return value
+
+
+#: Takes out of what is said of a run of a project what may not be stored. The rules lie above this app: whoever keeps
+#: them sets it.
+redact: Callable[[Any, str], Any] = _as_it_is
 DELIVER_TASK = "feedback.deliver"
 DELIVER_QUEUE = "feedback"
 
@@ -87,8 +96,11 @@ def submit_feedback(
     for each rater. A repeat changes nothing; other content edits the row and its history keeps both.
     Raises FeedbackError naming the field.
     """
+    given = _record(run_id, key, score, value, comment, source, source_event_id, actor)
     record = replace(
-        _record(run_id, key, score, value, comment, source, source_event_id, actor),
+        given,
+        value=redact(given.value, project),
+        comment=redact(given.comment, project),
         project=project,
         source_metadata=metadata or {},
     )

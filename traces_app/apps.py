@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 
 
@@ -9,4 +11,13 @@ class TracesConfig(AppConfig):
     verbose_name = "Traces"
 
     def ready(self) -> None:
+        from feedback_app import services as feedback
         from traces_app import checks  # noqa: F401 - registers itself
+
+        feedback.redact = _redacted
+
+
+def _redacted(value: Any, project: str) -> Any:
+    from traces_app.services import redacted
+
+    return redacted(value, project)

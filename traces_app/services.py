@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -11,7 +11,7 @@ from django.utils import timezone
 from feedback_app.selectors import unbound_run_ids
 from feedback_app.services import RunFacts, bind_runs
 from traces_app.diagnose import past_the_dispatcher
-from traces_app.models import StoredFinding
+from traces_app.models import RedactionRule, StoredFinding
 from traces_app.stitch import STALL_AFTER
 from traces_app.store import reader
 
@@ -120,3 +120,12 @@ def prompt_of(run: RunRow) -> str:
     """The version of the prompt a run was made with, after the prompt's name where it says one."""
     version = run.metadata.get("prompt_version") or run.metadata.get("agentic.prompt_version")
     return f"{run.metadata.get('prompt') or ''} {version}".strip() if version else ""
+
+
+def redacted(value: Any, project: str) -> Any:
+    """The JSON value without what no door may store, by the rules of the project."""
+    from traces_app.ingest.redact import Redactor, valid_rules
+
+    rows = RedactionRule.objects.filter(enabled=True, project__in=("", project))
+    rules = valid_rules(rows.values_list("kind", "expression", "project", "replacement"))
+    return Redactor(rules).for_project(project).clean(value)

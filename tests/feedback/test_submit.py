@@ -22,6 +22,7 @@ from feedback_app.services import (
     submit_feedback,
 )
 from feedback_app.store import FeedbackError
+from traces_app.models import RedactionRule
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -43,6 +44,16 @@ def test_without_an_endpoint_nothing_is_to_be_sent(settings: Settings) -> None:
     settings.LANGSMITH_ENDPOINT = ""
     submit_feedback(run_id=RUN, key="k", score=1)
     assert (Delivery.objects.count(), ProcrastinateJob.objects.count()) == (0, 0)
+
+
+def test_what_may_not_be_stored_is_taken_out_of_what_is_said() -> None:
+    RedactionRule.objects.create(kind="pattern", expression=r"\bKUNDE-\d+\b", replacement="[customer]")
+    RedactionRule.objects.create(kind="pattern", expression=r"\bmine\b", project="another")
+    RedactionRule.objects.create(kind="pattern", expression="(")  # is none, and is left out
+    comment = f"sk-canary{'A1b2C3d4' * 4} of mine for KUNDE-4711"
+    submit_feedback(run_id=RUN, key="note", comment=comment, value={"password": "4711"})
+    said = Feedback.objects.get()
+    assert (said.comment, said.value) == ("[redacted] of mine for [customer]", {"password": "[redacted]"})
 
 
 def test_ratings_of_machines_without_an_event_are_told_apart_by_content() -> None:

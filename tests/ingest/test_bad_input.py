@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -264,6 +265,14 @@ def test_batches_and_single_runs(http: httpx.Client, cur: psycopg.Cursor[Any]) -
     assert (first[0].status, second[0].status, second[0].error) == ("ok", "error", "ValueError")
     assert http.post("/langsmith/runs", json=run(run_type="x")).status_code == 422
     assert http.post("/langsmith/runs/batch", content=b"{").status_code == 422
+
+
+def test_threads_look_for_secrets_at_once() -> None:
+    rules, secret = redact.Ruleset(), "sk-canary" + "A1b2C3d4" * 4
+    text = "word " * 100_000 + secret
+    with ThreadPoolExecutor(8) as threads:
+        cleaned = list(threads.map(rules.clean_text, [text] * 24))
+    assert all(secret not in one for one in cleaned)
 
 
 def test_secrets_and_canaries_never_reach_the_store(http: httpx.Client, cur: psycopg.Cursor[Any]) -> None:

@@ -6,7 +6,9 @@ the walk itself fails, the values are dropped and not stored unredacted.
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import hyperscan
@@ -18,6 +20,7 @@ from traces_app.store.pack import opened
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+log = logging.getLogger(__name__)
 DEFAULT_REPLACEMENT = "[redacted]"
 FAILED = "[withheld: redaction failed]"
 
@@ -75,6 +78,8 @@ def _look_for_defaults() -> hyperscan.Database:
 
 
 _LOOK = _look_for_defaults()
+#: A scan writes into a space that one thread may use at a time; pages and ingest share a process.
+_OWN = threading.local()
 
 
 def _stop(*_match: object) -> bool:
@@ -83,8 +88,11 @@ def _stop(*_match: object) -> bool:
 
 def _default_shows(blob: bytes) -> bool:
     """Whether a default rule could match in the bytes."""
+    scratch = getattr(_OWN, "scratch", None)
+    if scratch is None:
+        scratch = _OWN.scratch = hyperscan.Scratch(_LOOK)
     try:
-        _LOOK.scan(blob, match_event_handler=_stop)
+        _LOOK.scan(blob, match_event_handler=_stop, scratch=scratch)
     except hyperscan.ScanTerminated:
         return True
     return False
@@ -175,3 +183,18 @@ class Redactor:
         if project not in self._sets:
             self._sets[project] = Ruleset(r for r in self._rules if r.project in {"", project})
         return self._sets[project]
+
+
+def valid_rules(rows: Iterable[tuple[str, str, str, str]]) -> list[Rule]:
+    """The rules of these rows, in the order of a rule's fields; one that is no regular expression is told and left out."""
+    rules = []
+    for row in rows:
+        rule = Rule(*row)
+        try:
+            if rule.kind == "pattern":
+                re.compile(rule.expression)
+        except re.error as error:
+            log.error("redaction rule %r is no regular expression: %s", rule.expression, error)
+            continue
+        rules.append(rule)
+    return rules

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import msgspec
 import psycopg
 
 from feedback_app.store import KeyRule
-from traces_app.ingest.redact import Redactor, Rule
+from traces_app.ingest.redact import Redactor, valid_rules
 
 if TYPE_CHECKING:
     from traces_app.ingest.admission import Live
@@ -127,24 +126,10 @@ class Reference:
                 cur = await conn.execute(
                     "SELECT kind, expression, project, replacement FROM traces_app_redactionrule WHERE enabled"
                 )
-                self.redactor = Redactor(_valid_rules(await cur.fetchall()))
+                self.redactor = Redactor(valid_rules(await cur.fetchall()))
                 cur = await conn.execute(
                     "SELECT key, kind, minimum, maximum, categories FROM feedback_app_feedbackkey"
                 )
                 self.feedback_keys = {key: KeyRule(*rule) for key, *rule in await cur.fetchall()}
         except (psycopg.Error, OSError) as error:
             log.warning("prices, redaction rules and feedback keys not read, the last ones stay: %s", error)
-
-
-def _valid_rules(rows: list[Any]) -> list[Rule]:
-    rules = []
-    for row in rows:
-        rule = Rule(*row)
-        try:
-            if rule.kind == "pattern":
-                re.compile(rule.expression)
-        except re.error as error:
-            log.error("redaction rule %r is no regular expression: %s", rule.expression, error)
-            continue
-        rules.append(rule)
-    return rules
