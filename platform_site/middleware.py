@@ -70,9 +70,8 @@ def without_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
 def _nul_refused(request: HttpRequest) -> HttpResponse | None:
     if "\0" in request.path and request.path.startswith("/api/"):
-        return JsonResponse(
-            {"detail": "The address holds a NUL character (%00), which no name here has."}, status=404
-        )
+        detail = "path: holds a NUL character (%00), which no name here has"
+        return JsonResponse({"detail": detail, "field": "path"}, status=404)
     if "%00" not in request.META.get("QUERY_STRING", ""):
         return None
     names = (

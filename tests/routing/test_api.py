@@ -104,7 +104,7 @@ def test_explaining_names_near_misses_instead_of_falling_to_core(keyed: Keyed) -
         ("PUT", "pools/EMAIL", {"concurrency": 1e400}, 422, "concurrency"),
         ("PUT", "pools/EMAIL", {"colour": "red"}, 422, "colour"),
         ("PUT", "pools/" + "A" * 40, {}, 422, "slug"),
-        ("PUT", "pools/EMAIL%00", {}, 404, "%00"),
+        ("PUT", "pools/EMAIL%00", {}, 404, "path"),
         ("PUT", "pools/EMAIL/allowlist", {"assistants": ["Bad Name"]}, 422, "assistants[0]"),
         ("PUT", "pools/EMAIL/allowlist", {"assistants": ["a\x00b"]}, 422, "assistants[0]"),
         ("PUT", "pools/EMAIL/allowlist", {"assistants": ["a", "a"]}, 422, "assistants[1]"),
