@@ -22,6 +22,8 @@ NAV = (
     ("Diagnostics", "/diagnostics/"),
     ("Fleet", "/fleet/"),
 )
+#: Those a viewer may have chosen; else the system's.
+THEMES = frozenset({"light", "dark"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +49,11 @@ def live_routing() -> Any:
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor. The routing chip costs its query only where a page draws it."""
-    return {"shell": {"nav": nav_items(request.path), "routing": SimpleLazyObject(live_routing)}}
+    theme = request.COOKIES.get("theme")
+    return {
+        "shell": {
+            "nav": nav_items(request.path),
+            "routing": SimpleLazyObject(live_routing),
+            "theme": theme if theme in THEMES else "auto",
+        }
+    }

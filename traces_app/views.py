@@ -6,7 +6,7 @@ import dataclasses
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -36,12 +36,14 @@ from traces_app.store import reader
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from traces_app.pages.rows import TreeTable
     from traces_app.tree import Node, StitchedTree
 
 ANY_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:-]{0,127}")
 may_read = permission_required("traces_app.view_tracehead", raise_exception=True)
 ADD_FEEDBACK = "feedback_app.add_feedback"
 PAGE = "traces/trace.html"
+REST = "traces/_tree.html#rows"
 STRIP_ROWS = 4
 #: Spans and records are on their way for about a second after the answer; a page asks again for so many seconds.
 ON_ITS_WAY = 30.0
@@ -206,15 +208,21 @@ def _step(wanted: str) -> steps.Step | None:
 def _page(
     request: HttpRequest, place: Place, *, form: FeedbackForm | None = None, status: int = 200
 ) -> HttpResponse:
-    """The whole action, or its tree alone for htmx."""
+    """The whole action; for htmx its tree alone, or the rows that the page began without."""
     tree = _tree(request, place)
     node = _node_of(tree, place.step) if place.step else default_selection(tree)
+    fragment = wants_fragment(request)
+    if fragment and request.headers.get("HX-Target") == "traces-rest":
+        response = render(request, REST, {"tree": tree, "table": _table(request, place, tree, node, "rest")})
+        patch_vary_headers(response, ["HX-Request", "HX-Target"])
+        return response
     feedback = feedback_selectors.for_runs([one.run_id for one in tree.nodes if one.run_id])
     context: dict[str, Any] = {"selected": None}
     if node is not None:
         step = _step(node.run_id or node.id) or steps.Step(node, ())
         context = _panel_context(request, place, step, form)
-    context |= _page_context(request, place, tree, node, feedback)
+    context |= _page_context(place, tree, node, feedback)
+    context["table"] = _table(request, place, tree, node, "all" if fragment else "opening")
     response = render_page(request, PAGE, context, partial="tree", status=status)
     patch_vary_headers(response, ["HX-Target"])
     return response
@@ -246,8 +254,18 @@ def _panel_context(
     )
 
 
-def _page_context(
+def _table(
     request: HttpRequest,
+    place: Place,
+    tree: StitchedTree,
+    selected: Node | None,
+    part: Literal["all", "opening", "rest"],
+) -> TreeTable:
+    fold, marked = _fold(request, place.query), selected.id if selected else None
+    return tree_table(tree, base=place.base, fold=fold, selected=marked, part=part)
+
+
+def _page_context(
     place: Place,
     tree: StitchedTree,
     selected: Node | None,
@@ -264,12 +282,6 @@ def _page_context(
         "any_id": place.any_id,
         "tree": tree,
         "facts": facts_of(tree),
-        "table": tree_table(
-            tree,
-            base=place.base,
-            fold=_fold(request, place.query),
-            selected=selected.id if selected else None,
-        ),
         "action": story.assistants[0] if story.assistants else story.action,
         "assistant": story.assistants[0] if story.assistants else story.action or "A run",
         "version": story.routing_versions[0] if story.routing_versions else None,

@@ -41,6 +41,19 @@ def test_theme_is_kept_and_shared_with_the_admin(open_page: Callable[..., Page])
     page.reload()
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert page.evaluate("localStorage.getItem('theme')") == "dark"
+    assert 'data-theme="dark"' in page.request.get(page.url).text(), "a page begins in the chosen theme"
+    page.evaluate("localStorage.setItem('theme', 'light')")  # as the admin's own switch does
+    page.reload()
+    assert page.locator("html").get_attribute("data-theme") == "light"
+
+
+def test_what_needs_scripts_is_shown_with_them_only(open_page: Callable[..., Page]) -> None:
+    assert open_page("/_patterns").get_by_role("button", name="Theme").is_visible()
+    assert (
+        not open_page("/_patterns", java_script_enabled=False)
+        .get_by_role("button", name="Theme")
+        .is_visible()
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

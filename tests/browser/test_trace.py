@@ -7,7 +7,7 @@ from msgspec import structs
 
 from tests.browser.stored import store
 from tests.traces.follow_up import conversation_payload, follow_up
-from tests.traces.scenes import uid
+from tests.traces.scenes import run, uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,3 +123,30 @@ def test_hostile_text_is_inert(
         assert page.evaluate("window.__violations") == []
         assert "<script>window.__hit=1</script>" in page.locator("main").inner_text()
     check(page)
+
+
+def test_rows_beyond_the_first_screen_follow_by_themselves(
+    database_url: str, open_page: Callable[..., Page]
+) -> None:
+    steps = [run(f"step {at}", at, at + 1, "caller") for at in range(1, 120)]
+    store(database_url, [run("caller", 0, 200), *steps], [], {})
+    page = open_page(f"/traces/{uid('caller')}/")
+    page.locator("#traces-rest").wait_for(state="detached")
+    names = page.locator("[role=treegrid] tbody tr a[data-open]").all_inner_texts()
+    assert names == ["caller", *(f"step {at}" for at in range(1, 120))]
+    assert page.locator("[role=treegrid] tr[tabindex='0']").count() == 1
+    plain = open_page(f"/traces/{uid('caller')}/", java_script_enabled=False)
+    assert plain.locator("[role=treegrid] tr[data-kind]").count() < len(names)
+    plain.get_by_role("link", name="more open rows").click()
+    assert plain.get_by_role("link", name="step 119", exact=True).is_visible()
+
+
+def test_a_step_opens_beside_the_page_when_the_reader_says_so(
+    stored: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(f"/traces/{TRACE}/")
+    step = page.locator("[role=treegrid] a[data-open]", has_text="claude-sonnet-4-5")
+    with page.context.expect_page() as opened:
+        step.click(modifiers=["Control"])
+    assert opened.value.url.endswith(DRAFT)
+    assert not page.url.endswith(DRAFT)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
 from django.utils.html import escape
@@ -14,7 +14,7 @@ from django.utils.html import escape
 from traces_app.charts import minimap, waterfall
 from traces_app.charts.scale import Scale
 from traces_app.critical import critical_path
-from traces_app.pages.window import Fold, Window, window
+from traces_app.pages.window import LIMIT, Fold, Window, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 KIND_WORDS = {"pool": "pool root", "llm": "LLM"}
 MAX_INDENT = 12
+#: Rows that a page sends at first: more than a screen shows. Those that follow come once it answers.
+OPENING = 50
 #: Trees with more rows than this have a map of their time above them.
 MAPPED = 200
 #: Levels offered by number; the keys 1 to 9 reach them too.
@@ -55,11 +57,9 @@ class Row:
     tabbable: bool
     duration: timedelta | None
     tokens: int | None
-    own: bool
-    plane: bool
     bar: SafeString
-    #: It holds the text looked for.
-    found: bool
+    #: What marks the whole row: of a plane, with the text looked for, absent, its figures those of all below it.
+    classes: str
     findings: tuple[FindingRow, ...]
 
 
@@ -79,6 +79,9 @@ class TreeTable:
     """Everything the tree's template needs."""
 
     rows: tuple[Row, ...]
+    #: Rows of the window that are not among `rows` yet, and where one without scripts finds them.
+    rest: int
+    rest_href: str
     axis: SafeString
     total: int
     window: Window
@@ -118,11 +121,22 @@ class MapRow:
 
 
 def tree_table(
-    tree: StitchedTree, *, base: str, fold: Fold, selected: str | None, now: datetime | None = None
+    tree: StitchedTree,
+    *,
+    base: str,
+    fold: Fold,
+    selected: str | None,
+    part: Literal["all", "opening", "rest"] = "all",
+    now: datetime | None = None,
 ) -> TreeTable:
-    """`base` is the action's address, `/traces/<id>/`; `selected` the id of the row whose panel is open."""
+    """`base` is the action's address, `/traces/<id>/`; `selected` the id of the row whose panel is open.
+
+    `opening` are the first rows of the window, with the selected one and all faults among them, `rest` those that follow.
+    """
     moment = now or datetime.now(UTC)
     cut = window(tree.nodes, fold, selected)
+    split = len(cut.nodes) if part == "all" else _opening(cut.nodes, selected)
+    sent, left = (cut.nodes[split:], 0) if part == "rest" else (cut.nodes[:split], len(cut.nodes) - split)
     scale = scale_of(tree, moment)
     behind = waterfall.grid(scale)
     path = critical_path(tree.nodes)
@@ -150,20 +164,20 @@ def tree_table(
             tabbable=node.id == focus,
             duration=duration_of(node, moment),
             tokens=node.tokens,
-            own=not node.child_count,
-            plane=node.kind in waterfall.RAILS,
             bar=waterfall.bar(node, scale, moment, behind, _waited(path.get(node.id), node.id in cut.shut)),
-            found=cut.found is not None and node.id in cut.found,
+            classes=_classes(node, cut),
             findings=_findings(node, anchors),
         )
-        for node in cut.nodes
+        for node in sent
     )
     return TreeTable(
         rows=rows,
+        rest=left,
+        rest_href=_query(fold, first=cut.before + split),
         axis=waterfall.axis(scale),
         total=len(tree.nodes),
         window=cut,
-        before_href=_query(fold, first=max(cut.before - 500, 0)) if cut.before else "",
+        before_href=_query(fold, first=max(cut.before - LIMIT, 0)) if cut.before else "",
         after_href=_query(fold, first=cut.before + len(cut.nodes)) if cut.after else "",
         live=tree.state == "running",
         levels=_levels(tree, fold),
@@ -174,6 +188,13 @@ def tree_table(
         else None,
         map_rows=_map_rows(places_of_time, hrefs, scale.seconds),
     )
+
+
+def _opening(nodes: Sequence[Node], selected: str | None) -> int:
+    """How many rows a page begins with: all of them when few come later, or one that is looked for among them."""
+    later = nodes[OPENING:]
+    sought = any(node.id == selected or node.findings or node.status == "error" for node in later)
+    return len(nodes) if sought or len(later) < OPENING // 2 else OPENING
 
 
 def _waited(wait: Wait | None, shut: bool) -> Sequence[tuple[datetime, datetime]]:
@@ -253,6 +274,16 @@ def _word(node: Node) -> str:
     if node.kind != "dispatcher" or not node.pool:
         return KIND_WORDS.get(node.kind, node.kind)
     return f"v{node.routing_version} → {node.pool}" if node.routing_version is not None else f"→ {node.pool}"
+
+
+def _classes(node: Node, cut: Window) -> str:
+    marks = {
+        "is-plane": node.kind in waterfall.RAILS,
+        "is-rollup": node.child_count,
+        "is-found": cut.found is not None and node.id in cut.found,
+        "is-absent": node.status == "missing",
+    }
+    return " ".join(name for name, holds in marks.items() if holds)
 
 
 def _findings(node: Node, anchors: Iterator[int]) -> tuple[FindingRow, ...]:

@@ -24,15 +24,20 @@
     });
   };
 
-  // Theme: auto, light, dark; the admin uses the same key.
-  const themes = ["auto", "light", "dark"];
-  const cycle = () => {
-    const now = document.documentElement.dataset.theme || "auto";
-    const next = themes[(themes.indexOf(now) + 1) % 3];
-    document.documentElement.dataset.theme = next;
-    store("theme", next);
-    say(`Theme: ${next}`);
+  // Theme: auto, light, dark. The server writes the chosen one into the page, so that none flashes and no script
+  // goes before the first paint; the admin keeps it under the same key of the browser's store, and is followed.
+  const themes = ["auto", "light", "dark"], root = document.documentElement;
+  const wear = (theme) => {
+    root.dataset.theme = theme;
+    store("theme", theme);
+    document.cookie = `theme=${theme}; path=/; max-age=31536000; samesite=lax`;
   };
+  const cycle = () => {
+    wear(themes[(themes.indexOf(root.dataset.theme) + 1) % 3]);
+    say(`Theme: ${root.dataset.theme}`);
+  };
+  const chosen = store("theme");
+  if (themes.includes(chosen) && chosen !== root.dataset.theme) wear(chosen);
 
   // Run tree (treegrid): roving tabindex over visible rows.
   const rows = (grid) => $$("tbody tr:not([hidden])", grid);
@@ -182,6 +187,15 @@
       fold(row, row.getAttribute("aria-expanded") !== "true");
     }
     e.preventDefault();
+  });
+
+  // A link that fills a part of the page and becomes its address. Wired up by the click, not beforehand: a tree has
+  // hundreds of them, and the page would wait for that.
+  document.addEventListener("click", (e) => {
+    const link = e.target.closest("a[data-into]");
+    if (!link || !window.htmx || e.ctrlKey || e.metaKey || e.shiftKey) return;
+    e.preventDefault();
+    htmx.ajax("GET", link.getAttribute("href"), { source: link, target: link.dataset.into, swap: "outerHTML", push: "true" });
   });
 
   // Selecting a row of the tree marks it before its panel arrives.
