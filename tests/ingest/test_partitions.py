@@ -56,6 +56,7 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
     today = datetime.now(UTC).date()
     touched = partitions.prune(cur, base_before=today + timedelta(days=1), extended_before=today)
     assert today in touched
+    assert partitions.make_partitions(cur, today, 0) == 0, "a clock that went back finds the day in its month"
     both = [uuid_text(kept.trace_id), uuid_text(gone.trace_id)]
     assert [r.run_id for r in reader.load_runs(cur, both)] == [uuid_text(kept.run_id)]
     payload = reader.load_payload(cur, uuid_text(kept.run_id))
@@ -70,6 +71,48 @@ async def test_pruning_leaves_whole_traces_and_no_orphans(store_url: str, cur: p
     assert cur.fetchall() == [(uuid_text(kept.trace_id),)]
     cur.execute("SELECT request_id FROM routing_app_dispatchrecord ORDER BY 1")
     assert [request for (request,) in cur.fetchall()] == ["0", "1", "2"]
+
+
+async def test_what_stays_of_old_days_lies_in_one_partition_a_month(
+    store_url: str, cur: psycopg.Cursor[Any]
+) -> None:
+    """A read plans over all partitions: with one for each day kept, a trace took fifteen times as long after a year."""
+    days = [date(2024, 1, 30), date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 2)]
+    cur.execute("SELECT traces_app_make_partitions(%s, %s)", (days[0], days[-1]))
+    kept = {day: make_part() for day in days}
+    gone = {day: make_part() for day in days}
+    await written(store_url, *kept.values(), *gone.values())
+    for traces in (kept, gone):
+        for day, part in traces.items():
+            for table in ("traces_app_tracehead", "traces_app_runpart", "traces_app_chunk"):
+                where = (day, uuid_text(part.trace_id))
+                cur.execute(f"UPDATE {table} SET day = %s WHERE trace_id = %s", where)
+    cur.execute(
+        "UPDATE traces_app_tracehead SET retention = 'extended' WHERE trace_id = ANY(%s::uuid[])",
+        ([uuid_text(part.trace_id) for part in kept.values()],),
+    )
+    all_ids = [uuid_text(part.trace_id) for part in (*kept.values(), *gone.values())]
+    january, february = date(2024, 1, 1), date(2024, 2, 1)
+    never = date(2020, 1, 1)
+    assert partitions.prune(cur, base_before=date(2024, 2, 2), extended_before=never) == days[:3]
+    assert partitions.prune(cur, base_before=date(2024, 2, 3), extended_before=never) == days[3:]
+    assert [month for month in partitions.months(cur) if month.year == 2024] == [january, february]
+    assert not {*partitions.days(cur)} & {*days}
+    assert {run.run_id for run in reader.load_runs(cur, all_ids)} == {
+        uuid_text(part.run_id) for part in kept.values()
+    }
+    assert all(reader.load_payload(cur, uuid_text(part.run_id)) for part in kept.values())
+    late = make_part(trace_id=kept[days[0]].trace_id)
+    await written(store_url, late)
+    assert len(reader.load_runs(cur, [uuid_text(late.trace_id)])) == 2, "a part that comes late finds its day"
+    partitions.prune(cur, base_before=date(2024, 2, 3), extended_before=date(2024, 2, 2))
+    assert [month for month in partitions.months(cur) if month.year == 2024] == [february]
+    assert [run.run_id for run in reader.load_runs(cur, all_ids)] == [uuid_text(kept[days[3]].run_id)]
+    for table in ("traces_app_tracehead", "traces_app_chunk", "traces_app_runpart"):
+        cur.execute(f"SELECT day FROM {table}")
+        assert cur.fetchall() == [(days[3],)], table
+    for parent in partitions.PARENTS:
+        cur.execute(f"DROP TABLE {parent}_202402")
 
 
 SIGHTINGS = """

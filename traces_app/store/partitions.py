@@ -12,10 +12,10 @@ from typing import Any
 PARENTS = ("traces_app_runpart", "traces_app_chunk", "traces_app_attachment")
 AHEAD_DAYS = 7
 
-_DAYS = (
-    "SELECT substring(c.relname from '_([0-9]{8})$') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-)
-_DAYS_OF = _DAYS + " WHERE i.inhparent = 'traces_app_runpart'::regclass ORDER BY 1"
+_NAMED = """
+SELECT name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, substring(c.relname from %s) name
+WHERE i.inhparent = 'traces_app_runpart'::regclass AND name IS NOT NULL ORDER BY 1
+"""
 _EXTEND = """
 UPDATE traces_app_tracehead h SET retention = 'extended' WHERE h.day < %(before)s AND h.retention = 'base'
 AND EXISTS (SELECT FROM feedback_app_feedback f WHERE f.trace_id = h.trace_id OR f.run_id = h.root_run_id)
@@ -56,29 +56,34 @@ def make_partitions(cur: Any, today: date, ahead_days: int = AHEAD_DAYS) -> int:
 
 
 def days(cur: Any) -> list[date]:
-    """Return the days that have partitions, oldest first."""
-    cur.execute(_DAYS_OF)
-    return [date(int(d[:4]), int(d[4:6]), int(d[6:])) for (d,) in cur.fetchall()]
+    """Return the days that have a partition of their own, oldest first."""
+    return [date(int(d[:4]), int(d[4:6]), int(d[6:])) for d in _named(cur, 8)]
+
+
+def months(cur: Any) -> list[date]:
+    """Return the first days of the months that hold what was kept of their days, oldest first."""
+    return [date(int(m[:4]), int(m[4:]), 1) for m in _named(cur, 6)]
+
+
+def _named(cur: Any, digits: int) -> list[str]:
+    cur.execute(_NAMED, (f"_([0-9]{{{digits}}})$",))
+    return [name for (name,) in cur.fetchall()]
 
 
 def prune(cur: Any, *, base_before: date, extended_before: date) -> list[date]:
     """Drop what is older than its class of retention allows, whole traces only; returns the days that were touched.
 
-    Traces with feedback belong to the extended class, and keep the calls they are stitched by. Where some of a day stay, its partition is written anew.
+    Traces with feedback belong to the extended class, and keep the calls they are stitched by. What stays of a day
+    moves to its month's partition: a read looks into every partition, and should not find one more for each day kept.
     """
     cur.execute(_EXTEND, {"before": base_before})
     cur.execute("DELETE FROM traces_app_spancopy WHERE seen_at < %s", (base_before,))
     cur.execute("DELETE FROM traces_app_link WHERE expires_at < %s", (base_before,))
     cur.execute("DELETE FROM traces_app_quarantine WHERE received_at < %s", (base_before,))
-    touched = []
-    for day in days(cur):
-        if day < extended_before:
-            _drop(cur, day, [])
-        elif day < base_before and (kept := _prunable(cur, day)) is not None:
-            _drop(cur, day, kept)
-        else:
-            continue
-        touched.append(day)
+    touched = [day for day in days(cur) if day < base_before]
+    for day in touched:
+        _settle(cur, day)
+    _let_go(cur, extended_before)
     cur.execute(_FORGET, {"before": base_before})
     cur.execute(_FORGET_CALLS, {"before": base_before})
     cur.execute("DELETE FROM routing_app_callrollup WHERE slot < %s", (extended_before,))
@@ -95,29 +100,40 @@ def shed_unsampled(cur: Any, *, before: Any) -> int:
     return int(cur.rowcount)
 
 
-def _prunable(cur: Any, day: date) -> list[Any] | None:
-    """Return the traces of the day that stay, None when nothing of it is to go."""
-    cur.execute("SELECT trace_id, retention FROM traces_app_tracehead WHERE day = %s", (day,))
-    rows = cur.fetchall()
-    if rows and all(retention == "extended" for _, retention in rows):
-        return None
-    return [trace_id for trace_id, retention in rows if retention == "extended"]
-
-
-def _drop(cur: Any, day: date, kept: list[Any]) -> None:
-    bounds = f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+def _settle(cur: Any, day: date) -> None:
+    """Move the day's extended traces to its month's partition, and drop the day. Earlier days of the month went before."""
     # Writers hold a head while they write its parts; with all heads of the day held, none of them is at work on it.
-    cur.execute("SELECT FROM traces_app_tracehead WHERE day = %s ORDER BY trace_id FOR UPDATE", (day,))
+    cur.execute(
+        "SELECT trace_id, retention FROM traces_app_tracehead WHERE day = %s ORDER BY trace_id FOR UPDATE",
+        (day,),
+    )
+    kept = [trace_id for trace_id, retention in cur.fetchall() if retention == "extended"]
+    bounds = f"FOR VALUES FROM ('{day:%Y-%m}-01') TO ('{day + timedelta(days=1)}')"
     for parent in PARENTS:
-        table = f"{parent}_{day:%Y%m%d}"
+        table, month = f"{parent}_{day:%Y%m%d}", f"{parent}_{day:%Y%m}"
         cur.execute(f"ALTER TABLE {parent} DETACH PARTITION {table}")
         if kept:
-            cur.execute(f"ALTER TABLE {table} RENAME TO {table}_old")
-            cur.execute(f"CREATE TABLE {table} PARTITION OF {parent} {bounds}")
-            cur.execute(f"INSERT INTO {table} SELECT * FROM {table}_old WHERE trace_id = ANY(%s)", (kept,))
-            cur.execute(f"DROP TABLE {table}_old")
-        else:
-            cur.execute(f"DROP TABLE {table}")
+            cur.execute("SELECT to_regclass(%s) IS NOT NULL", (month,))
+            if cur.fetchone()[0]:
+                cur.execute(f"ALTER TABLE {parent} DETACH PARTITION {month}")
+            else:
+                cur.execute(f"CREATE TABLE {month} (LIKE {parent} INCLUDING ALL)")
+            cur.execute(f"INSERT INTO {month} SELECT * FROM {table} WHERE trace_id = ANY(%s)", (kept,))
+            cur.execute(f"ALTER TABLE {parent} ATTACH PARTITION {month} {bounds}")
+        cur.execute(f"DROP TABLE {table}")
     cur.execute(
         "DELETE FROM traces_app_tracehead WHERE day = %s AND NOT trace_id = ANY(%s::uuid[])", (day, kept)
     )
+
+
+def _let_go(cur: Any, before: date) -> None:
+    """Drop the months that ended before the day, and what is older of the month it lies in."""
+    cur.execute("SELECT FROM traces_app_tracehead WHERE day < %s ORDER BY trace_id FOR UPDATE", (before,))
+    for month in months(cur):
+        for parent in PARENTS if month < before else ():
+            table = f"{parent}_{month:%Y%m}"
+            if month < before.replace(day=1):
+                cur.execute(f"DROP TABLE {table}")
+            else:
+                cur.execute(f"DELETE FROM {table} WHERE day < %s", (before,))
+    cur.execute("DELETE FROM traces_app_tracehead WHERE day < %s", (before,))
