@@ -5,7 +5,7 @@ from __future__ import annotations
 # ruff: noqa: S608 - statements are put together from constants and queries of our own planes
 from typing import TYPE_CHECKING, Any
 
-from traces_app.store.heads import MAX_VALUE
+from traces_app.store.labels import MAX_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -169,8 +169,8 @@ def _singles(bundle: Bundle, reason: str) -> list[Bundle]:
     chunks = {(c.trace_id, c.chunk_id): (unpack(c.facts), unpack(c.payload)) for c in bundle.chunks}
     singles = []
     for part in bundle.parts:
-        facts, payload = (values[part.slot] for values in chunks[part.trace_id, part.chunk_id])
-        singles.append(Bundle(parts=[part], chunks=[pack([part], dump([facts]), dump([payload]))]))
+        part.facts, payload = (values[part.slot] for values in chunks[part.trace_id, part.chunk_id])
+        singles.append(Bundle(parts=[part], chunks=[pack([part], dump([part.facts]), dump([payload]))]))
     singles += [Bundle(attachments=[a]) for a in bundle.attachments]
     singles += [Bundle(feedback=[f]) for f in bundle.feedback]
     if not singles:

@@ -48,10 +48,8 @@ def seal(bundle: Bundle, redactor: Redactor) -> Bundle:
 def _chunk(parts: list[RunPart], rules: Ruleset) -> Chunk:
     facts, payload = dump([part.facts for part in parts]), dump([part.payload for part in parts])
     names = "\n".join(set().union(*map(_names, parts)))
-    if rules.suspects(payload) or rules.suspects(facts) or rules.suspects(names.encode()):
+    if rules.suspects(payload) or rules.suspects(facts + names.encode()):
         facts, payload = _redacted(parts, facts, payload, rules)
-    for part in parts:
-        part.payload = {}
     return pack(parts, facts, payload)
 
 

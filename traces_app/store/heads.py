@@ -9,27 +9,25 @@ from __future__ import annotations
 # ruff: noqa: S608 - statements are put together from constants of this package alone
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from traces_app.store.labels import kept
 from traces_app.store.merge import Share, share_of
 from traces_app.store.records import Kind, RunPart
 from traces_app.store.sketch import bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+
+    from traces_app.store.records import Chunk
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FAR = 2**62
 _MINUTE_US = 60_000_000
 _MAX_TAGS = 100
-#: Facts of one field that a head keeps, the smallest first: whatever the order of arrival, the same ones stay.
-_MAX_OF_A_FIELD = 100
-#: A longer value of a root is cut to this.
-MAX_VALUE = 200
-#: A longer one of a run below is text and no label, and is left to the run itself.
-_MAX_LABEL = 100
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -101,9 +99,9 @@ class Change(msgspec.Struct, gc=False):
     new: list[RunPart]
 
 
-def iso(us: int | None) -> str | None:
-    """Return the time as PostgreSQL reads it."""
-    return None if us is None else (_EPOCH + timedelta(microseconds=us)).isoformat()
+@lru_cache(maxsize=256)  # a head tells few moments, and some of them twice
+def _moment(us: int | None) -> datetime | None:
+    return None if us is None else _EPOCH + timedelta(microseconds=us)
 
 
 def head_from_row(row: tuple[Any, ...]) -> Head:
@@ -117,38 +115,37 @@ def head_from_row(row: tuple[Any, ...]) -> Head:
 
 def head_to_json(head: Head) -> dict[str, Any]:
     """Return the head as `json_populate_recordset` takes it."""
-    row: dict[str, Any] = {name: getattr(head, name) for name in HEAD_COLUMNS}
+    row = msgspec.structs.asdict(head)
     for name in _TIMES:
-        row[name] = iso(row[name])
+        row[name] = _moment(row[name])
     row["trace_id"] = head.trace_id.hex()
     row["root_run_id"] = head.root_run_id.hex() if head.root_run_id else None
     row["cost"] = str(head.cost)
     return row
 
 
-def apply(head: Head, changes: Iterable[Change], now: int) -> None:
-    """Move the head by what the changes of its runs say."""
+def apply(
+    head: Head, deltas: dict[RollupKey, Totals], changes: Iterable[Change], chunks: Iterable[Chunk], now: int
+) -> None:
+    """Move the head and the roll-ups by what the changes of its runs say, and their chunks beside it."""
     head.updated_at = now
-    new: list[RunPart] = []
     for change in changes:
-        run = change.after
-        _move_totals(head, share_of(run), 1)
         if change.before is not None:
-            _move_totals(head, share_of(change.before), -1)
+            _move(head, deltas, change.before, -1)
+        run = change.after
+        _move(head, deltas, run, 1)
         if run.start is not None and (head.started_at is None or run.start < head.started_at):
             head.started_at = run.start
         if run.end is not None and (head.ended_at is None or run.end > head.ended_at):
             head.ended_at = run.end
         _move_root(head, run)
-        new += change.new
-    tags = set(head.tags)
-    for part in new:
-        tags.update(part.facts.get("tags") or ())
-    head.tags = sorted(tags)[:_MAX_TAGS]
-    head.facts = _kept(set(head.facts).union(_facts_of(new)))
+    head.tags = sorted(set(head.tags).union(*(c.tags for c in chunks)))[:_MAX_TAGS]
+    head.facts = kept(set(head.facts).union(*(c.labels for c in chunks)))
 
 
-def _move_totals(head: Head, share: Share, sign: int) -> None:
+def _move(head: Head, deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
+    share = share_of(run)
+    _count(deltas, run, share, sign)
     head.runs += sign
     head.open_runs += sign * share.open
     head.errors += sign * share.errors
@@ -177,69 +174,6 @@ def _move_root(head: Head, run: RunPart) -> None:
     head.routing_version, head.thread_id = run.routing_version, run.thread_id
 
 
-_LABELS = frozenset({str, int, float, bool})
-#: What a run counted has columns of its own and sorts nothing.
-_COUNTS = ("gen_ai.usage.", "llm.usage.", "llm.token_count.", "llm.cost.")
-
-
-def _facts_of(parts: Iterable[RunPart]) -> Iterator[str]:
-    """What the list can be filtered by, as `field=value`: of every run of the trace, not of its root alone.
-
-    Runs of a trace repeat each other, so the different values are found first and written once.
-    """
-    names: set[str] = set()
-    places: set[tuple[str, str, str, str]] = set()
-    said: set[tuple[str, str]] = set()
-    of_roots: set[tuple[str, Any]] = set()
-    of_others: set[tuple[str, Any]] = set()
-    for part in parts:
-        names.add(part.name)
-        places.add((part.assistant_id, part.pool, part.model, part.project))
-        facts = part.facts
-        if tags := facts.get("tags"):
-            said.update(("tag", tag) for tag in tags)
-        if error := facts.get("error"):
-            said.add(("error", _flat(error[:MAX_VALUE])))
-        if metadata := facts.get("metadata"):
-            _add_values(of_roots if part.parent_id is None else of_others, metadata)
-    said.update(("name", name) for name in names)
-    for place in places:
-        said.update(zip(("assistant", "pool", "model", "project"), place, strict=True))
-    for field, value in said:
-        if value:
-            yield f"{field}={(value.upper() if field == 'pool' else value)[:MAX_VALUE]}"
-    of_roots.update(item for item in of_others if type(item[1]) is not str or len(item[1]) <= _MAX_LABEL)
-    for key, value in of_roots:
-        if type(value) in _LABELS and not key.startswith(_COUNTS):
-            yield _flat(f"meta.{key}={str(value)[:MAX_VALUE]}")
-
-
-def _add_values(values: set[tuple[str, Any]], metadata: dict[str, Any]) -> None:
-    try:
-        values.update(metadata.items())
-    except TypeError:  # an object or a list among them, which is no label
-        values.update(item for item in metadata.items() if type(item[1]) in _LABELS)
-
-
-def _flat(text: str) -> str:
-    return text.replace("\n", " ").replace("\0", " ")
-
-
-def _kept(facts: set[str]) -> list[str]:
-    """The facts in order, no field with more than its share."""
-    ordered = sorted(facts)
-    if len(ordered) <= _MAX_OF_A_FIELD:
-        return ordered
-    kept: list[str] = []
-    of_field: dict[str, int] = {}
-    for fact in ordered:
-        field = fact.partition("=")[0].partition(".")[0]
-        of_field[field] = of_field.get(field, 0) + 1
-        if of_field[field] <= _MAX_OF_A_FIELD:
-            kept.append(fact)
-    return kept
-
-
 class Totals(msgspec.Struct):
     """The difference a commit makes to one row of the roll-up."""
 
@@ -255,19 +189,11 @@ class Totals(msgspec.Struct):
 RollupKey = tuple[int, str, str, str, int, str]
 
 
-def count(totals: dict[RollupKey, Totals], changes: Iterable[Change]) -> None:
-    """Add what the changes bring to each (minute, assistant, pool, model, version, kind); only finished runs count."""
-    for change in changes:
-        if change.before is not None:
-            _count(totals, change.before, -1)
-        _count(totals, change.after, 1)
-
-
 def rollup_losses(runs: Iterable[RunPart]) -> dict[RollupKey, Totals]:
     """Return what the roll-ups lose when the merged runs go."""
     deltas: dict[RollupKey, Totals] = {}
     for run in runs:
-        _count(deltas, run, -1)
+        _count(deltas, run, share_of(run), -1)
     return deltas
 
 
@@ -276,7 +202,8 @@ def says_something(t: Totals) -> bool:
     return bool(t.runs or t.errors or t.total_tokens or t.cost or any(t.latency.values()))
 
 
-def _count(deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
+def _count(deltas: dict[RollupKey, Totals], run: RunPart, share: Share, sign: int) -> None:
+    """Add a run to its (minute, assistant, pool, model, version, kind), or take it out; only finished ones count."""
     start, end = run.start, run.end
     if start is None or end is None:
         return
@@ -285,7 +212,6 @@ def _count(deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
     totals = deltas.get(key)
     if totals is None:
         totals = deltas[key] = Totals()
-    share = share_of(run)
     totals.runs += sign
     if share.errors:
         totals.errors += sign
@@ -312,7 +238,7 @@ def rollup_to_json(key: RollupKey, t: Totals) -> dict[str, Any]:
     for bucket, n in t.latency.items():
         latency[bucket] = n
     return {
-        "minute": iso(minute),
+        "minute": _moment(minute),
         "assistant_id": assistant_id,
         "pool": pool,
         "model": model,

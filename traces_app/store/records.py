@@ -88,12 +88,17 @@ class Attachment(msgspec.Struct, kw_only=True):
 
 
 class Chunk(msgspec.Struct, kw_only=True, gc=False):
-    """What one request said at length about one trace: two compressed JSON lists, one place for each part."""
+    """What one request said at length about one trace: two compressed JSON lists, one place for each part.
+
+    Tags and labels are what its parts bring to the head of their trace.
+    """
 
     trace_id: bytes
     chunk_id: int
     facts: bytes
     payload: bytes
+    tags: set[str]
+    labels: set[str]
 
 
 class Quarantined(msgspec.Struct, kw_only=True):
@@ -136,7 +141,7 @@ class Bundle(msgspec.Struct, kw_only=True):
             getattr(self, name).extend(getattr(other, name))
 
 
-def digest64(*pieces: bytes) -> int:
+def digest64(*pieces: bytes | bytearray) -> int:
     """Return a signed 64-bit digest of the pieces, boundaries included.
 
     Quick and no more: a sender who looks for two messages about one run with the same digest loses its own second one.

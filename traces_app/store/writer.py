@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from decimal import Decimal
 
-    from traces_app.store.records import Bundle, Quarantined, RunPart
+    from traces_app.store.records import Bundle, Chunk, Quarantined, RunPart
 
 _AHEAD = timedelta(days=2)
+_SPAN = Kind.SPAN
 _HEADS = ", ".join(heads.HEAD_COLUMNS)
 _HEADS_NEW = ", ".join(f"n.{c}" for c in heads.HEAD_COLUMNS)
 LOCK_HEADS = f"SELECT {heads.HEAD_SELECT} FROM traces_app_tracehead WHERE trace_id = ANY(%s) ORDER BY trace_id FOR UPDATE"
@@ -72,7 +73,7 @@ class Move(msgspec.Struct):
     head: Head
     day: int
     rows: list[bytes]
-    chunk_ids: set[int]
+    chunks: list[Chunk]
 
 
 class Writer:
@@ -130,9 +131,10 @@ class Writer:
         known = await _lock(conn, trace_ids)
         stored = await _stored(conn, known, sent) if known else {}
         all_heads = {t: known.get(t) or heads.new_head(t, day, now) for t in trace_ids}
+        chunks = {(c.trace_id, c.chunk_id): c for b in bundles for c in b.chunks}
         totals: dict[RollupKey, Totals] = {}
         moves = [
-            self._move(all_heads[t], changes, totals, now)
+            self._move(all_heads[t], changes, chunks, totals, now)
             for t, parts in sent.items()
             if (changes := _changes(parts, stored.get(t, {})))
         ]
@@ -141,21 +143,28 @@ class Writer:
             created=[head for t, head in all_heads.items() if t not in known],
             moved=[m.head for m in moves if m.head.trace_id in known],
         )
-        await _copy_moves(conn, bundles, moves)
+        await _copy_moves(conn, moves)
         await _copy_attachments(conn, attached, all_heads)
         await copies.erase_copies_of(conn, [m.head for m in moves])
         await copies.add_rollups(conn, totals)
         return sum(len(m.rows) for m in moves)
 
-    def _move(self, head: Head, changes: list[Change], totals: dict[RollupKey, Totals], now: int) -> Move:
+    def _move(
+        self,
+        head: Head,
+        changes: list[Change],
+        chunks: dict[tuple[bytes, int], Chunk],
+        totals: dict[RollupKey, Totals],
+        now: int,
+    ) -> Move:
         """Move head and totals by what is new of a trace, and return what is to be written of it."""
         self._bill(changes)
-        heads.apply(head, changes, now)
-        head.sampled = self._sampled(head.trace_id, head.assistant_id)
-        heads.count(totals, changes)
-        day = columns.day_number(head.day)
         new = [p for change in changes for p in change.new]
-        return Move(head, day, [columns.part_row(p, day) for p in new], {p.chunk_id for p in new})
+        brought = [chunks[head.trace_id, chunk_id] for chunk_id in {p.chunk_id for p in new}]
+        heads.apply(head, totals, changes, brought, now)
+        head.sampled = self._sampled(head.trace_id, head.assistant_id)
+        day = columns.day_number(head.day)
+        return Move(head, day, [columns.part_row(p, day) for p in new], brought)
 
     def _bill(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -178,7 +187,7 @@ async def _meet_copies(conn: Connection, bundles: Sequence[Bundle]) -> set[bytes
     if noted:
         await conn.execute(copies.LOCK_FOR_COPIES)
         return await copies.note(conn, noted)
-    if any(p.kind != Kind.SPAN for b in bundles for p in b.parts):
+    if any(p.kind != _SPAN for b in bundles for p in b.parts):
         await conn.execute(copies.LOCK_FOR_RUNS)
     return set()
 
@@ -233,12 +242,10 @@ async def _write_heads(conn: Connection, *, created: list[Head], moved: list[Hea
         await conn.execute(UPDATE_HEADS, (rows.decode(),))
 
 
-async def _copy_moves(conn: Connection, bundles: Sequence[Bundle], moves: list[Move]) -> None:
+async def _copy_moves(conn: Connection, moves: list[Move]) -> None:
     rows = [row for move in moves for row in move.rows]
     await _copy(conn, "traces_app_runpart", columns.PART_COLUMNS, rows)
-    days = {(m.head.trace_id, chunk_id): m.day for m in moves for chunk_id in m.chunk_ids}
-    chunks = {(c.trace_id, c.chunk_id): c for b in bundles for c in b.chunks}
-    rows = [columns.chunk_row(c, days[key]) for key, c in chunks.items() if key in days]
+    rows = [columns.chunk_row(c, move.day) for move in moves for c in move.chunks]
     await _copy(conn, "traces_app_chunk", columns.CHUNK_COLUMNS, rows)
 
 
