@@ -68,7 +68,9 @@ _NAMES = {
 }
 #: What is stored elsewhere and does not stay as metadata.
 _TAKEN = frozenset({"inputs", "outputs", "tags", "trace_name"})
-_MEANING = {name: (what, rank) for what, names in _NAMES.items() for rank, name in enumerate(names)}
+_MEANING = {
+    name: (what, rank, what in _TAKEN) for what, names in _NAMES.items() for rank, name in enumerate(names)
+}
 _OPERATIONS = {
     "chat": "llm",
     "text_completion": "llm",
@@ -87,6 +89,9 @@ _OPENINFERENCE = {
 _METADATA = "langsmith.metadata."
 _MAX_ERROR = 100_000
 _ERROR = 2
+# A member of an enum takes as long to look up as ten names.
+_SPAN = Kind.SPAN
+_OPEN, _DONE, _FAILED = Status.RUNNING, Status.OK, Status.ERROR
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
 
@@ -111,7 +116,7 @@ class Span(msgspec.Struct, gc=False, array_like=True):
     copy: bool
 
 
-_packed = msgspec.msgpack.Encoder().encode
+_pack_into = msgspec.msgpack.Encoder().encode_into
 
 
 def read_protobuf(body: bytes) -> Iterator[list[Span]]:
@@ -369,26 +374,27 @@ def _finite(number: float) -> float | str:
     return number if number - number == 0 else str(number)  # inf and nan are no JSON
 
 
-def decode_span(span: Span, project: str) -> RunPart:
+def _decode_span(span: Span, project: str, scratch: bytearray) -> RunPart:
     """Return the part that stands for a span. Raises ValueError naming the field."""
     _check(span)
+    _pack_into(span, scratch)
     trace_id = span.trace_id
     parent = b"" if span.parent == _NO_SPAN else span.parent
     said, metadata = _sort_out(span.attributes)
     part = RunPart(
-        trace_id=trace_id,
-        run_id=run_id_of_span(trace_id, span.span_id),
-        kind=Kind.SPAN,
-        digest=digest64(_packed(span)),
-        parent_id=run_id_of_span(trace_id, parent) if parent else None,
-        name=clean_text(span.name),
-        run_type=_run_type(said),
-        project=clean_text(said.get("project")) or project,
+        trace_id,
+        run_id_of_span(trace_id, span.span_id),
+        _SPAN,
+        digest64(scratch),
+        {"w3c": [trace_id.hex(), span.span_id.hex(), parent.hex() or None]},
+        {},
+        run_id_of_span(trace_id, parent) if parent else None,
+        clean_text(span.name),
+        _run_type(said),
+        clean_text(said.get("project")) or project,
         # The LangSmith SDK gets its nanoseconds through a float, some hundred off; rounded, they are the run's again.
         start=((span.start + 500) // 1000 if span.copy else span.start // 1000) or None,
         end=span.end // 1000 or None,
-        facts={"w3c": [trace_id.hex(), span.span_id.hex(), parent.hex() or None]},
-        payload={},
     )
     lift_metadata(part, metadata)
     _lift_attributes(part, said, metadata)
@@ -406,17 +412,17 @@ def _sort_out(attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     metadata: dict[str, Any] = {}
     prefixed: dict[str, Any] = {}
     for name, value in attributes.items():
-        meaning = _MEANING.get(name)
-        if meaning is not None:
-            what, rank = meaning
-            if value is not None and value != "" and rank <= ranks.get(what, rank):
-                said[what], ranks[what] = value, rank
-            if what in _TAKEN:
-                continue
-        elif name.startswith(_METADATA):
-            prefixed[name[len(_METADATA) :]] = value
+        if name not in _MEANING:
+            if name.startswith(_METADATA):
+                prefixed[name[len(_METADATA) :]] = value
+            else:
+                metadata[name] = value
             continue
-        metadata[name] = value
+        what, rank, taken = _MEANING[name]
+        if value is not None and value != "" and (what not in said or rank <= ranks[what]):
+            said[what], ranks[what] = value, rank
+        if not taken:
+            metadata[name] = value
     return said, {**prefixed, **metadata} if prefixed else metadata
 
 
@@ -456,12 +462,15 @@ def _lift_attributes(part: RunPart, said: dict[str, Any], metadata: dict[str, An
         usage = metadata["usage_metadata"] = opened(usage)
         lift_usage(part, usage)
     for what, value in said.items():
-        cleaned = _COLUMNS[what](value) if what in _COLUMNS else None
-        if cleaned is not None:
+        clean = _COLUMNS.get(what)
+        if clean is not None and (cleaned := clean(value)) is not None:
             setattr(part, what, cleaned)
-    part.model = part.model or clean_text(metadata.get("ls_model_name"))
-    part.provider = part.provider or clean_text(metadata.get("ls_provider"))
-    part.thread_id = part.thread_id or clean_text(said.get("thread_id"))
+    if not part.model:
+        part.model = clean_text(metadata.get("ls_model_name"))
+    if not part.provider:
+        part.provider = clean_text(metadata.get("ls_provider"))
+    if not part.thread_id:
+        part.thread_id = clean_text(said.get("thread_id"))
     complete_total(part)
     tags = said.get("tags")
     if tags:
@@ -481,7 +490,7 @@ def _lift_outcome(part: RunPart, span: Span) -> None:
                 error = f"{kind}: {text}\n{attrs.get('exception.stacktrace', '')}".strip()
         part.facts["error"] = (error or "error")[:_MAX_ERROR]
         failed = tells_of_failure(error)
-    part.status = Status.ERROR if failed else Status.OK if part.end else Status.RUNNING
+    part.status = _FAILED if failed else _DONE if part.end else _OPEN
 
 
 def _fill_payload(part: RunPart, span: Span, said: dict[str, Any]) -> None:
@@ -503,12 +512,13 @@ def decode_spans(spans: Iterable[Span | Unread], bundle: Bundle, project: str) -
     """Add a part for each span of whole traces, quarantine the others, note the traces that hold nothing but copies."""
     own: set[bytes] = set()
     copied: list[RunPart] = []
+    scratch = bytearray()  # a span at a time is packed into the same memory
     for span in spans:
         if isinstance(span, tuple):
             refused = quarantine("otlp", span[0], "", span[1])
         else:
             try:
-                part = decode_span(span, project)
+                part = _decode_span(span, project, scratch)
                 bundle.parts.append(part)
                 if span.copy:
                     copied.append(part)
