@@ -52,7 +52,7 @@ check: install-dev ## lint, types, import arrows, migrations, generated files
 generate: install ## write the generated files that are committed
 	@exec $(BIN)/python -m platform_site.check --write
 
-gen-langgraph-json: install ## write langgraph.json from the registry (ARGS='--pool EMAIL' for one pool, to the screen)
+gen-langgraph-json: install ## write fleet/langgraph.json from the registry (ARGS='--pool EMAIL' for one pool, to the screen)
 	@exec $(BIN)/python manage.py gen_langgraph_json $(ARGS)
 
 bench: install-dev ## measure, beside the peers that are there (PEERS=1 installs them below .data)

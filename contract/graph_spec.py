@@ -20,7 +20,7 @@ class GraphSpec(Record):
     __slots__ = (
         "assistant_id",  #: the stable public name; unique over the whole platform
         "builder_attr",  #: `build_graph(checkpointer=None)`, what our own workers call
-        "compiled_attr",  #: the factory that `langgraph.json` names
+        "compiled_attr",  #: the factory that `fleet/langgraph.json` names
         "description",  #: a paragraph for operators; its first sentence stands alone in lists
         "input_shape",  #: key of `contract.shapes.SHAPES`
         "module",  #: dotted name of the module that builds the graph

@@ -1,4 +1,4 @@
-"""`langgraph.json` from the registry, without importing any graph."""
+"""`fleet/langgraph.json` from the registry, without importing any graph."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TRACE_HEADERS = ("langsmith-trace", "baggage", "x-request-id")
 
 
 def render(specs: Iterable[GraphSpec]) -> str:
-    """The file for these graphs, in a form that `langgraph dev` accepts when started at the root of the checkout."""
+    """The file for these graphs, as `langgraph dev --config fleet/langgraph.json` takes it at the root of the checkout."""
     config = {
-        "dependencies": ["."],
+        "dependencies": [".."],
         "graphs": {spec.assistant_id: spec.langgraph_path for spec in specs},
         "http": {"configurable_headers": {"includes": list(TRACE_HEADERS)}},
     }

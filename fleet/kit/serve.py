@@ -1,4 +1,4 @@
-"""What `langgraph.json` points at: a graph built once, each run nested under its caller's trace."""
+"""What `fleet/langgraph.json` points at: a graph built once, each run nested under its caller's trace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleet.sdk.propagation import langsmith_baggage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-# A LangGraph server takes these request headers into a run's `configurable` when langgraph.json says so.
+# A LangGraph server takes these request headers into a run's `configurable` when fleet/langgraph.json says so.
 _TRACE_HEADERS = ("langsmith-trace", "baggage", "traceparent", "tracestate", "x-request-id")
 
 

@@ -1,4 +1,4 @@
-"""An unmodified `langgraph dev` on the generated langgraph.json, registered by its address as a pool like any other."""
+"""An unmodified `langgraph dev` on the generated fleet/langgraph.json, registered by its address as a pool like any other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def langgraph_dev(platform: Platform) -> Iterator[int]:
     command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload"]
     command += [
         "--config",
-        str(REPOSITORY / "langgraph.json"),
+        str(REPOSITORY / "fleet" / "langgraph.json"),
         "--port",
         str(port),
         "--n-jobs-per-worker",

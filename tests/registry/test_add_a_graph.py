@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COPIED = (
     "contract", "fleet", "registry_app", "routing_app", "traces_app", "feedback_app", "campaigns_app", "platform_site",
-    "templates", "manage.py", "langgraph.json", "pyproject.toml",
+    "templates", "manage.py", "pyproject.toml",
 )  # fmt: skip
 ROW = """        GraphSpec(
             "greet_lead",
@@ -95,8 +95,11 @@ def test_one_row_and_its_module_are_enough(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert manage(checkout, "gen_langgraph_json", "--check").returncode == 0
     after = tree(checkout)
-    assert [name for name in after if after[name] != before.get(name)] == ["langgraph.json"]
-    assert json.loads(after["langgraph.json"])["graphs"]["greet_lead"] == "fleet.graphs.core.greet_lead:graph"
+    assert [name for name in after if after[name] != before.get(name)] == ["fleet/langgraph.json"]
+    assert (
+        json.loads(after["fleet/langgraph.json"])["graphs"]["greet_lead"]
+        == "fleet.graphs.core.greet_lead:graph"
+    )
 
     port = free_port()
     server = start(

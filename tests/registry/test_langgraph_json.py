@@ -1,4 +1,4 @@
-"""The generated langgraph.json: for all graphs or one pool, and taken as it is by a real `langgraph dev`."""
+"""The generated fleet/langgraph.json: for all graphs or one pool, and taken as it is by a real `langgraph dev`."""
 
 from __future__ import annotations
 
@@ -81,7 +81,14 @@ def test_the_work_grows_with_the_number_of_graphs_alone() -> None:
 def test_a_real_langgraph_server_takes_it_and_runs_a_graph_of_each_pool(tmp_path: Path) -> None:
     port = free_port()
     command = [str(Path(sys.executable).parent / "langgraph"), "dev", "--no-browser", "--no-reload"]
-    command += ["--config", str(ROOT / "langgraph.json"), "--port", str(port), "--n-jobs-per-worker", "4"]
+    command += [
+        "--config",
+        str(ROOT / "fleet" / "langgraph.json"),
+        "--port",
+        str(port),
+        "--n-jobs-per-worker",
+        "4",
+    ]
     env = clean_env(
         LANGGRAPH_DISABLE_FILE_PERSISTENCE="true", LANGGRAPH_CLI_NO_ANALYTICS="1", LANGSMITH_TRACING="false"
     )

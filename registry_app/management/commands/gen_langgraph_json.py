@@ -1,4 +1,4 @@
-"""Write langgraph.json for every graph, or for one pool to standard output."""
+"""Write fleet/langgraph.json for every graph, or for one pool to standard output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             "--check", action="store_true", help="write nothing; exit 1 when the file is stale"
         )
         parser.add_argument(
-            "--output", type=Path, help="default: langgraph.json; with --pool: standard output"
+            "--output", type=Path, help="default: fleet/langgraph.json; with --pool: standard output"
         )
 
     def handle(self, *args: Any, pool: str, check: bool, output: Path | None, **options: Any) -> None:
@@ -33,9 +33,10 @@ class Command(BaseCommand):
         if not specs:
             raise CommandError(f"--pool: no graph has the home pool {pool.upper()}.")
         text = render(specs)
-        path = output or (None if pool else Path(settings.BASE_DIR) / "langgraph.json")
+        whole = Path(settings.BASE_DIR) / "fleet" / "langgraph.json"
+        path = output or (None if pool else whole)
         if check:
-            _check(path or Path(settings.BASE_DIR) / "langgraph.json", text)
+            _check(path or whole, text)
         elif path is None:
             self.stdout.write(text, ending="")
         else:
