@@ -27,6 +27,8 @@ X_LANGSMITH_RUN_ID = "x-langsmith-run-id"
 #: On a 503: the pool began nothing, so that the request may be sent to another replica.
 X_NOT_BEGUN = "x-agentic-not-begun"
 
+_FAMILIES = frozenset({TRACEPARENT, TRACESTATE, BAGGAGE, LANGSMITH_TRACE, X_REQUEST_ID})
+
 MAX_BAGGAGE = 8_192  # W3C: what every hop must carry
 MAX_BAGGAGE_ITEMS = 180
 MAX_TRACESTATE = 512
@@ -115,9 +117,14 @@ class Inbound:
     dropped: tuple[str, ...] = ()
 
 
+_NOTHING = Inbound()
+
+
 def parse_inbound(headers: Mapping[str, str]) -> Inbound:
     """Parse the families out of headers of any case; never raises."""
     raw = {name.lower(): value for name, value in headers.items() if isinstance(name, str)}
+    if _FAMILIES.isdisjoint(raw):
+        return _NOTHING
     traceparent = parse_traceparent(raw.get(TRACEPARENT))
     # A tracestate without its traceparent belongs to nobody (W3C trace context, 3.3).
     tracestate = parse_tracestate(raw.get(TRACESTATE)) if traceparent else None
@@ -136,7 +143,7 @@ def parse_inbound(headers: Mapping[str, str]) -> Inbound:
         traceparent=traceparent,
         tracestate=tracestate,
         langsmith_trace=langsmith_trace,
-        baggage=baggage or Baggage(),
+        baggage=baggage or _NOTHING.baggage,
         request_id=request_id,
         dropped=(*dropped, BAGGAGE_ADDRESS) if baggage and baggage.refused else dropped,
     )

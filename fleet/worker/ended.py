@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from fleet.worker.live import Listener
 
@@ -19,8 +20,7 @@ KEPT_S = 60.0
 _MOST_RUNS, _MOST_BYTES = 256, 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class EndedRun:
+class EndedRun(msgspec.Struct, frozen=True):
     """How a stateless run ended. Its input is not kept."""
 
     run_id: str

@@ -112,7 +112,7 @@ async def _events(
     run: LiveRun, graph: Any, source: Any, config: dict[str, Any], options: dict[str, Any]
 ) -> AsyncGenerator[tuple[str, Any]]:
     """Yield the run's public events, and `\\0values`, `\\0interrupt`, `\\0checkpoint` for the bookkeeping."""
-    wanted = set(run.payload.stream_modes) if run.streams else set()
+    wanted = set(run.payload.stream_mode) if run.streams else set()
     own = {"values", "updates", "checkpoints"} if _checkpointed(run) else {"values", "updates"}
     modes = list((wanted - {"events", "messages-tuple"}) | own)
     if "messages-tuple" in wanted and "messages" not in modes:

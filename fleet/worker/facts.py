@@ -10,7 +10,7 @@ from fleet.sdk.propagation import Carried, langsmith_baggage
 from fleet.worker.live import CallFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
 _NOT_CONFIGURABLE = frozenset({"x-api-key", "x-tenant-id", "x-service-key", "x-forwarded-for", "x-real-ip"})
 _METADATA = {
@@ -20,8 +20,9 @@ _METADATA = {
 }
 
 
-def read_facts(headers: Mapping[str, str]) -> CallFacts:
-    """Return the facts of one request. `headers` has lower-case names."""
+def read_facts(raw: Iterable[tuple[bytes, bytes]]) -> CallFacts:
+    """Return the facts of one request out of its headers as ASGI has them."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
     inbound = parse_inbound(headers)
     metadata = {key: headers[name] for name, key in _METADATA.items() if name in headers}
     if inbound.request_id:
@@ -32,12 +33,12 @@ def read_facts(headers: Mapping[str, str]) -> CallFacts:
             traceparent=headers["traceparent"] if inbound.traceparent else "",
             tracestate=inbound.tracestate or "",
             langsmith_trace=inbound.langsmith_trace.raw if inbound.langsmith_trace else "",
-            baggage=langsmith_baggage(inbound.baggage),
+            baggage=langsmith_baggage(inbound.baggage) if names.BAGGAGE in headers else "",
         ),
         metadata=metadata,
-        configurable={key: headers[key] for key in headers if _is_configurable(key)},
+        configurable={
+            name: value
+            for name, value in headers.items()
+            if name.startswith("x-") and not name.startswith("x-agentic-") and name not in _NOT_CONFIGURABLE
+        },
     )
-
-
-def _is_configurable(name: str) -> bool:
-    return name.startswith("x-") and not name.startswith("x-agentic-") and name not in _NOT_CONFIGURABLE

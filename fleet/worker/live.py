@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from fleet.sdk.propagation import Carried
 from fleet.worker import sse
 from fleet.worker.encode import dumps
@@ -23,26 +25,23 @@ CANCEL_AGAIN_S = 5.0
 _MOST_PENDING_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True)
-class CallFacts:
+class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the caller's and dispatcher's headers say of a run; all optional."""
 
-    carried: Carried = field(default_factory=Carried)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    configurable: dict[str, str] = field(default_factory=dict)
+    carried: Carried = Carried()
+    metadata: dict[str, Any] = {}
+    configurable: dict[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(msgspec.Struct, frozen=True):
     """How a run leaves its thread; `values` None leaves them as they are."""
 
     values: Any
-    interrupts: dict[str, Any] = field(default_factory=dict)
+    interrupts: dict[str, Any] = {}
     waits: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended. `body` is what `wait` and `join` answer."""
 
     status: Literal["success", "error", "interrupted", "timeout"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from uuid import UUID
 
+import msgspec
 import orjson
 
 from fleet.worker.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Strategy = Literal["reject", "interrupt", "rollback", "enqueue"]
 Durability = Literal["sync", "async", "exit"]
@@ -26,30 +29,29 @@ _RESERVED_CONFIGURABLE = frozenset(
 _RESERVED_METADATA = frozenset({"thread_id", "run_id", "assistant_id", "cron_id"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunPayload:
+class RunPayload(msgspec.Struct, frozen=True, kw_only=True):
     """A valid run request. `input` is passed to the graph as it came."""
 
     assistant_id: str
     input: Any
-    command: dict[str, Any] | None
     configurable: dict[str, Any]
     context: dict[str, Any] | None
     tags: tuple[str, ...]
     recursion_limit: int | None
     metadata: dict[str, Any]
-    stream_modes: tuple[str, ...]
-    stream_subgraphs: bool
-    stream_resumable: bool
-    interrupt_before: list[str] | Literal["*"] | None
-    interrupt_after: list[str] | Literal["*"] | None
     checkpoint: dict[str, Any]
-    multitask_strategy: Strategy
-    on_completion: Literal["delete", "keep"]
-    on_disconnect: Literal["cancel", "continue"] | None
-    after_seconds: float
-    if_not_exists: Literal["reject", "create"]
-    durability: Durability
+    command: dict[str, Any] | None = None
+    stream_mode: tuple[str, ...] = ("values",)
+    stream_subgraphs: bool = False
+    stream_resumable: bool = False
+    interrupt_before: list[str] | Literal["*"] | None = None
+    interrupt_after: list[str] | Literal["*"] | None = None
+    multitask_strategy: Strategy = "enqueue"
+    on_completion: Literal["delete", "keep"] = "delete"
+    on_disconnect: Literal["cancel", "continue"] | None = None
+    after_seconds: float = 0.0
+    if_not_exists: Literal["reject", "create"] = "reject"
+    durability: Durability = "exit"
 
 
 def load_json(body: bytes) -> Any:
@@ -92,7 +94,6 @@ def parse_run(raw: object) -> RunPayload:
     return RunPayload(
         assistant_id=_assistant_id(raw),
         input=raw.get("input"),
-        command=_command(raw),
         configurable=_own(context or configurable, _RESERVED_CONFIGURABLE),
         context=context,
         tags=_texts(config, "tags", "config.tags"),
@@ -100,18 +101,8 @@ def parse_run(raw: object) -> RunPayload:
         metadata=_own(
             {**_object(config, "metadata", "config.metadata"), **_object(raw, "metadata")}, _RESERVED_METADATA
         ),
-        stream_modes=_stream_modes(raw),
-        stream_subgraphs=_flag(raw, "stream_subgraphs"),
-        stream_resumable=_flag(raw, "stream_resumable"),
-        interrupt_before=_nodes(raw, "interrupt_before"),
-        interrupt_after=_nodes(raw, "interrupt_after"),
         checkpoint=_checkpoint(raw),
-        multitask_strategy=_choice(raw, "multitask_strategy", Strategy, "enqueue"),
-        on_completion=_choice(raw, "on_completion", Literal["delete", "keep"], "delete"),
-        on_disconnect=_choice(raw, "on_disconnect", Literal["cancel", "continue"], None),
-        after_seconds=_after_seconds(raw),
-        if_not_exists=_choice(raw, "if_not_exists", Literal["reject", "create"], "reject"),
-        durability=_choice(raw, "durability", Durability, "exit"),
+        **{name: read(raw, name) for name, read in _OPTIONS.items() if raw.get(name) is not None},
     )
 
 
@@ -165,10 +156,8 @@ def _own(values: dict[str, Any], reserved: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in reserved and not key.startswith("__")}
 
 
-def _command(raw: dict[str, Any]) -> dict[str, Any] | None:
-    value = raw.get("command")
-    if value is None:
-        return None
+def _command(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    value = raw[name]
     if not isinstance(value, dict):
         raise Refused(422, "command must be an object")
     for send in _listed(value.get("goto")):
@@ -198,8 +187,8 @@ def _recursion_limit(config: dict[str, Any]) -> int | None:
     return whole(config, "recursion_limit", 25, least=1, most=1000)
 
 
-def _stream_modes(raw: dict[str, Any]) -> tuple[str, ...]:
-    modes = _listed(raw.get("stream_mode")) or ["values"]
+def _stream_mode(raw: dict[str, Any], name: str) -> tuple[str, ...]:
+    modes = _listed(raw[name]) or ["values"]
     for mode in modes:
         if not isinstance(mode, str) or mode not in STREAM_MODES:
             extra = ": only on the v2 event streaming endpoints" if mode in _V2_MODES else ""
@@ -208,16 +197,15 @@ def _stream_modes(raw: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _flag(raw: dict[str, Any], name: str) -> bool:
-    value = raw.get(name)
-    if value is not None and not isinstance(value, bool):
+    value = raw[name]
+    if not isinstance(value, bool):
         raise Refused(422, f"{name} must be true or false")
-    return bool(value)
+    return value
 
 
 def _nodes(raw: dict[str, Any], name: str) -> list[str] | Literal["*"] | None:
-    value = raw.get(name)
-    if value is None or value == "*":
-        return cast('Literal["*"] | None', value)
+    if raw[name] == "*":
+        return "*"
     return list(_texts(raw, name, name)) or None
 
 
@@ -231,19 +219,36 @@ def _checkpoint(raw: dict[str, Any]) -> dict[str, Any]:
     return {key: value[key] for key in allowed if value.get(key) is not None}
 
 
-def _choice(raw: dict[str, Any], name: str, choices: Any, default: Any) -> Any:
-    value = raw.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, str) or value not in get_args(choices):
-        raise Refused(422, f"{name} must be one of {', '.join(get_args(choices))}")
-    return value
+def _one_of(choices: Any) -> Callable[[dict[str, Any], str], Any]:
+    allowed = get_args(choices)
+
+    def read(raw: dict[str, Any], name: str) -> Any:
+        if raw[name] not in allowed:
+            raise Refused(422, f"{name} must be one of {', '.join(allowed)}")
+        return raw[name]
+
+    return read
 
 
-def _after_seconds(raw: dict[str, Any]) -> float:
-    value = raw.get("after_seconds")
-    if value is None:
-        return 0.0
+def _seconds(raw: dict[str, Any], name: str) -> float:
+    value = raw[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 30 * 86400:
-        raise Refused(422, "after_seconds must be a number from 0 to 2592000")
+        raise Refused(422, f"{name} must be a number from 0 to 2592000")
     return float(value)
+
+
+#: How a field is read that few requests give.
+_OPTIONS: dict[str, Callable[[dict[str, Any], str], Any]] = {
+    "command": _command,
+    "stream_mode": _stream_mode,
+    "stream_subgraphs": _flag,
+    "stream_resumable": _flag,
+    "interrupt_before": _nodes,
+    "interrupt_after": _nodes,
+    "multitask_strategy": _one_of(Strategy),
+    "on_completion": _one_of(Literal["delete", "keep"]),
+    "on_disconnect": _one_of(Literal["cancel", "continue"]),
+    "after_seconds": _seconds,
+    "if_not_exists": _one_of(Literal["reject", "create"]),
+    "durability": _one_of(Durability),
+}

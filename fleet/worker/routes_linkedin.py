@@ -47,7 +47,7 @@ async def run(request: Request) -> ASGIApp:
         detail = f"{first['pointer'] or 'the body'}: {first['message']}"
         return json_answer({"detail": detail, "kind": "client", "pointer": first["pointer"], "errors": errors}, 422)  # fmt: skip
     payload = parse_run({"assistant_id": assistant_id, "input": given})
-    started = service.start_stateless(payload, read_facts(dict(request.headers.items())), streams=False)
+    started = service.start_stateless(payload, read_facts(request.scope["headers"]), streams=False)
     place = f"/threads/{started.thread_id}/runs/{started.run_id}"
     return WaitAnswer(
         started.started, attest(service, started, f"{place}/join", place), leaving(started, "cancel")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 async def read_run(request: Request, service: Service) -> tuple[RunPayload, CallFacts]:
     """Return the checked body and header facts of a run request."""
     body = await read_body(request, service.config.max_body_bytes)
-    return parse_run(load_json(body)), read_facts(dict(request.headers.items()))
+    return parse_run(load_json(body)), read_facts(request.scope["headers"])
 
 
 def attest(service: Service, run: LiveRun, location: str, content_location: str) -> dict[str, str]:

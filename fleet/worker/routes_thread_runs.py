@@ -67,7 +67,7 @@ async def _start(request: Request, *, streams: bool) -> tuple[LiveRun, str]:
     thread_id = thread_id_of(request)
     payload, raw = await _parsed(request)
     run = await threads_of(request).start(
-        thread_id, payload, raw, read_facts(dict(request.headers.items())), streams=streams
+        thread_id, payload, raw, read_facts(request.scope["headers"]), streams=streams
     )
     return run, f"/threads/{thread_id}/runs/{run.run_id}"
 
@@ -75,9 +75,7 @@ async def _start(request: Request, *, streams: bool) -> tuple[LiveRun, str]:
 async def create(request: Request) -> Response:
     thread_id = thread_id_of(request)
     payload, raw = await _parsed(request)
-    row = await threads_of(request).enqueue(
-        thread_id, payload, raw, read_facts(dict(request.headers.items()))
-    )
+    row = await threads_of(request).enqueue(thread_id, payload, raw, read_facts(request.scope["headers"]))
     return json_answer(
         run_json(request, row), headers={"content-location": f"/threads/{thread_id}/runs/{row['run_id']}"}
     )
@@ -113,7 +111,7 @@ async def _enqueue_stateless(request: Request, payload: RunPayload, raw: dict[st
         thread_id,
         payload,
         raw,
-        read_facts(dict(request.headers.items())),
+        read_facts(request.scope["headers"]),
         temporary=payload.on_completion == "delete",
     )
 

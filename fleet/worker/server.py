@@ -50,6 +50,7 @@ def serve(config: WorkerConfig, specs: Sequence[GraphSpec], host: str, port: int
         log_level="warning",
         http=Door,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=drain_s,
     )

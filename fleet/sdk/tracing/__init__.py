@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from fleet.sdk.propagation import carry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from fleet.sdk.propagation import Carried
 
@@ -39,13 +40,17 @@ def otel_is_on(env: Mapping[str, str]) -> bool:
     return True
 
 
-@contextmanager
-def graph_run(config: dict[str, Any], carried: Carried) -> Iterator[None]:
+def graph_run(config: dict[str, Any], carried: Carried) -> AbstractContextManager[None]:
     """Run a graph with `config` inside the block, nested under its caller in every trace that is on.
 
     The headers it came with reach the graph's own calls.
     """
     carry(carried)
+    return _nested(config, carried) if _OTEL or carried.langsmith_trace else nullcontext()
+
+
+@contextmanager
+def _nested(config: dict[str, Any], carried: Carried) -> Iterator[None]:
     with ExitStack() as stack:
         if carried.langsmith_trace:
             from langsmith.run_helpers import tracing_context
