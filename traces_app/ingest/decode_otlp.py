@@ -134,7 +134,7 @@ def read_protobuf(body: bytes) -> Iterator[list[Span]]:
         for scope_spans in group.scope_spans:
             scope = scope_spans.scope.name
             copy = made_by_langsmith(scope, resource)
-            for span in scope_spans.spans:
+            for span in scope_spans.spans[:]:
                 by_trace[span.trace_id].append((span, scope, resource, copy))
     for found in by_trace.values():
         yield [_protobuf_span(*one) for one in found]
@@ -163,7 +163,7 @@ def _protobuf_span(s: Any, scope: str, resource: dict[str, Any], copy: bool) -> 
 
 def _attributes(pairs: Any) -> dict[str, Any]:
     values = {}
-    for pair in pairs:
+    for pair in pairs[:]:  # a list of them is made in one go
         value = pair.value
         # Most are texts or numbers, and one that says something needs no second question.
         values[pair.key] = (

@@ -57,12 +57,12 @@ PATTERNS = (
 _DEFAULT = re.compile("|".join(PATTERNS))
 
 
-def _named(keys: Iterable[str]) -> str:
+def _named(keys: Iterable[str], quote: str) -> str:
     """What shows in JSON when a value stands under one of the keys.
 
     A text that is JSON has its quotes and line ends escaped, once for each text it stands in.
     """
-    return rf'"(?:{"|".join(map(re.escape, keys))})\\*"(?:\s|\\+[nrt])*:'
+    return rf'"(?:{"|".join(map(re.escape, keys))}){quote}(?:\s|\\+[nrt])*:'
 
 
 def _look_for_defaults() -> hyperscan.Database:
@@ -71,7 +71,9 @@ def _look_for_defaults() -> hyperscan.Database:
     secrets = [pattern.replace(r"\b", "") for pattern in PATTERNS]
     # And a letter that is spelled as its number could be one of any rule.
     once = dict.fromkeys([*secrets, r"\\u00[2-7]"], hyperscan.HS_FLAG_SINGLEMATCH)
-    once[_named(KEYS)] = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_CASELESS
+    # Words that end in a quote are looked for three times as fast as those that may end in a backslash as well.
+    for quote in ('"', r'\\+"'):
+        once[_named(KEYS, quote)] = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_CASELESS
     look = hyperscan.Database()
     look.compile(expressions=[expression.encode() for expression in once], flags=list(once.values()))
     return look
@@ -118,7 +120,7 @@ class Ruleset:
         self._patterns = [(re.compile(r.expression), r.replacement) for r in own if r.kind == "pattern"]
         # An expression may ask for the end of a text or for what JSON writes otherwise, and so may a key.
         self._walk_all = bool(self._patterns) or not all(map(_stands_as_it_is, named))
-        self._own_keys = re.compile(_named(named).encode()) if named else None
+        self._own_keys = re.compile(_named(named, r'\\*"').encode()) if named else None
 
     def suspects(self, blob: bytes) -> bool:
         """Whether anything in the JSON bytes could match a rule."""
