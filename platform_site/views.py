@@ -31,7 +31,9 @@ AN_ID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 @login_required
 @require_safe
 def home(request: HttpRequest) -> HttpResponseBase:
-    """Is anything wrong now, where, since when."""
+    """Is anything wrong now, where, since when. What has drifted apart is a fragment of its own."""
+    if wants_fragment(request) and request.headers.get("HX-Target") == "home-drift":
+        return _drift(request)
     found = home_reads.home()
     well = [tile.slug for tile in found.tiles if tile.state != "failing"]
     seen = fleet()
@@ -42,13 +44,18 @@ def home(request: HttpRequest) -> HttpResponseBase:
         "standing": standing(found.now - home_reads.WINDOW),
         "healthy": ", ".join(well),
         "healthy_verb": "is" if len(well) == 1 else "are",
-        "drift": current_drift,  # called where it is drawn: on the page, not at each refresh
     }
     response = render_page(request, "home.html", context, partial="now")
     if not wants_fragment(request):
         return response
     clocks = (when(found.now), when(context["standing"].ledger.checked_at, "clock"))
     return revalidated(request, response, ignore=[str(one).encode() for one in clocks])
+
+
+def _drift(request: HttpRequest) -> HttpResponse:
+    if not request.user.has_perm("registry_app.view_graphrecord"):
+        raise PermissionDenied("Seeing what has drifted needs the permission registry_app.view_graphrecord.")
+    return render(request, "routing/_drift.html", {"drift": current_drift()})
 
 
 @login_required

@@ -78,6 +78,11 @@ def is_absurd(when: datetime) -> bool:
     return not _SANE_FROM <= when < _SANE_TO
 
 
+def sane(times: Iterable[datetime]) -> list[datetime]:
+    """Those of plausible clocks."""
+    return [when for when in times if _SANE_FROM <= when < _SANE_TO]
+
+
 def standalone_root(scene: Scene) -> Iterator[Found]:
     """The pool began a trace of its own although the caller's headers reached the dispatcher."""
     for node_id, hop, run in scene.calls():

@@ -124,13 +124,8 @@ def _own_status(item: Item) -> NodeStatus:
 
 def _last_news(forest: Forest) -> datetime:
     """The newest instant anything here speaks of, leaving out clocks that are plainly wrong."""
-    times = [
-        when
-        for item in forest.items.values()
-        for when in (item.start, item.end)
-        if when is not None and not diagnose.is_absurd(when)
-    ]
-    return max(times, default=datetime.min.replace(tzinfo=UTC) + timedelta(days=1))
+    times = [when for item in forest.items.values() for when in (item.start, item.end) if when is not None]
+    return max(diagnose.sane(times), default=datetime.min.replace(tzinfo=UTC) + timedelta(days=1))
 
 
 def _missing(forest: Forest, kinds: dict[str, Kind], now: datetime, *, whole: bool) -> tuple[Missing, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from traces_app.diagnose import is_absurd, misrouted
-from traces_app.rows import DispatchRow, RunRow
+from traces_app.diagnose import misrouted, sane
 from traces_app.tree import Node, NodeStatus, Story
 
 if TYPE_CHECKING:
@@ -14,28 +13,28 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from traces_app.links import Forest
+    from traces_app.rows import DispatchRow
 
 _WORST_FIRST: tuple[NodeStatus, ...] = ("error", "stalled", "running", "ok", "missing")
 
 
 def tell(forest: Forest, nodes: Sequence[Node]) -> Story:
     """`nodes` are in display order, so the first of a kind is the one to name."""
-    hops = [hop for hop in (forest.items[one.id] for one in nodes) if isinstance(hop, DispatchRow)]
-    runs = [run for run in (forest.items[one.id] for one in nodes) if isinstance(run, RunRow)]
+    hops = list(forest.hops.values())
     pool_rows = [one for one in nodes if one.kind in ("dispatcher", "pool")]
     roots = [one for one in nodes if one.parent_id is None]
     callers = [one.name for one in nodes if one.kind == "caller" and one.status != "missing"]
     return Story(
         caller=_first([hop.key_name or hop.caller for hop in hops] + callers),
-        action=_first([*callers[:1], *(one.assistant_id for one in pool_rows), *(r.name for r in roots)]),
+        action=_first([*callers[:1], *(one.assistant_id for one in pool_rows), *(one.name for one in roots)]),
         assistants=_each(one.assistant_id for one in pool_rows),
         pools=_each(one.pool for one in pool_rows),
-        projects=_each(run.project for run in runs),
+        projects=_each(forest.runs[one.id].project for one in nodes if one.id in forest.runs),
         routing_versions=tuple(sorted({h.routing_version for h in hops if h.routing_version is not None})),
         request_ids=_each(hop.request_id for hop in hops),
         decided_is_executed=_attested(forest, hops),
-        start=min(_sane(one.start for one in nodes), default=None),
-        end=max(_sane(one.end for one in nodes), default=None),
+        start=min(sane(one.start for one in nodes if one.start), default=None),
+        end=max(sane(one.end for one in nodes if one.end), default=None),
         status=_status(nodes, roots),
         errors=sum(one.status == "error" for one in nodes),
         llm_calls=sum(one.kind == "llm" for one in nodes),
@@ -74,10 +73,6 @@ def _first(names: Iterable[str]) -> str:
 
 def _each(names: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def _sane(times: Iterable[datetime | None]) -> list[datetime]:
-    return [when for when in times if when is not None and not is_absurd(when)]
 
 
 def _total(parts: Iterable[int | None]) -> int | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
+from django.test import Client
 
 from registry_app.drift import REMEDIES, Facts, PoolState, RecordState, find_drift
 from registry_app.models import GraphRecord, PoolReport
@@ -19,8 +20,9 @@ from routing_app.services import publish
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.test import Client
+    from django.contrib.auth.models import User
 
+HOME_DRIFT = {"HX-Request": "true", "HX-Target": "home-drift"}
 CALM = Facts(
     code={"a": ("row", "graph"), "b": ("row", "graph")},
     records=(RecordState("a", "row", "graph"), RecordState("b", "row", "graph")),
@@ -95,8 +97,8 @@ def test_every_kind_is_seen_in_every_place(
     found = current_drift()
     assert {item.kind for item in found} == drifting
 
-    for page in ("/", "/registry/", "/admin/registry_app/graphrecord/"):
-        text = admin_client.get(page).content.decode()
+    for page, headers in (("/", HOME_DRIFT), ("/registry/", {}), ("/admin/registry_app/graphrecord/", {})):
+        text = admin_client.get(page, headers=headers).content.decode()
         assert not [kind for kind in drifting if kind not in text], page
     rows = admin_client.get("/admin/registry_app/graphrecord/").content.decode().split("<tr>")
     assert [row for row in rows if ">email_reply<" in row and "spec_changed" in row]
@@ -122,8 +124,9 @@ def test_agreement_is_said_in_every_place(
     live: int, admin_client: Client, keyed: Callable[..., Client], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert current_drift() == []
-    for page in ("/", "/registry/", "/admin/registry_app/graphrecord/"):
+    for page in ("/registry/", "/admin/registry_app/graphrecord/"):
         assert "live routing and pools agree" in admin_client.get(page).content.decode(), page
+    assert "live routing and pools agree" in admin_client.get("/", headers=HOME_DRIFT).content.decode()
     metrics = keyed("read").get("/api/routing/metrics").content.decode()
     assert [line[-2:] for line in metrics.splitlines() if line.startswith("registry_drift{")] == [" 0"] * 10
     assert "routing_published_version 1\n" in metrics
@@ -131,9 +134,16 @@ def test_agreement_is_said_in_every_place(
     assert "agree" in capsys.readouterr().out
 
 
-def test_a_refresh_of_home_does_not_ask_for_drift(live: int, admin_client: Client) -> None:
-    text = admin_client.get("/", headers={"hx-request": "true"}).content.decode()
-    assert "registry-drift" not in text
+def test_home_asks_for_drift_by_itself_and_of_those_who_may_see_it(
+    live: int, admin_client: Client, django_user_model: type[User]
+) -> None:
+    for headers in ({}, {"hx-request": "true"}):
+        assert "registry-drift" not in admin_client.get("/", headers=headers).content.decode()
+    assert "registry-drift" in admin_client.get("/", headers=HOME_DRIFT).content.decode()
+    stranger = Client()
+    stranger.force_login(django_user_model.objects.create_user("stranger"))
+    assert "home-drift" not in stranger.get("/").content.decode()
+    assert stranger.get("/", headers=HOME_DRIFT).status_code == 403
 
 
 def test_sync_check_changes_nothing_and_fails_until_it_is_synced(

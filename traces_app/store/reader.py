@@ -144,7 +144,8 @@ def _rows(cur: Cursor, parts: list[RunPart]) -> list[RunRow]:
 
 
 def _sorted(parts: list[RunPart]) -> list[RunRow]:
-    rows = [run_row(run) for run in _merged(parts)]
+    ids = _Ids()
+    rows = [_run_row(run, ids) for run in _merged(parts)]
     return sorted(rows, key=lambda r: (r.start or _EPOCH, r.run_id))
 
 
@@ -196,7 +197,15 @@ def _copies(parts: list[RunPart]) -> list[list[RunPart]]:
     return [[*own, *(one for one in shared if one.trace_id == trace)] for (trace, *_), own in begun.items()]
 
 
-def run_row(run: RunPart) -> RunRow:
+class _Ids(dict[bytes, str]):
+    """Ids as text, each written once: a run is named by all its children, a trace by all its runs."""
+
+    def __missing__(self, raw: bytes) -> str:
+        text = self[raw] = uuid_text(raw)
+        return text
+
+
+def _run_row(run: RunPart, ids: _Ids) -> RunRow:
     """Return the run as the rest of the platform sees it."""
     facts = run.facts.get
     w3c = facts("w3c") or (None, None, None)
@@ -205,7 +214,7 @@ def run_row(run: RunPart) -> RunRow:
     # By place: thirty names to look up are most of what a row costs.
     # fmt: off
     return RunRow(
-        uuid_text(run.run_id), uuid_text(run.trace_id), uuid_text(run.parent_id) if run.parent_id else None,
+        ids[run.run_id], ids[run.trace_id], ids[run.parent_id] if run.parent_id else None,
         run.name, run.run_type or "chain", "otlp" if run.kind == _SPAN else "langsmith", run.project,
         None if start is None else _EPOCH + timedelta(0, 0, start),
         None if end is None else _EPOCH + timedelta(0, 0, end),
