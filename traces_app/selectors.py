@@ -15,7 +15,6 @@ from traces_app import filter_sql
 from traces_app.actions import edge, newest, reading, up_to
 from traces_app.filters import FilterError, parse
 from traces_app.gather import gather
-from traces_app.rows import RunPayload, RunRow
 from traces_app.stitch import stitch
 from traces_app.store import reader
 from traces_app.tree import Missing
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from traces_app.outline import Outline
+    from traces_app.rows import RunPayload, RunRow
     from traces_app.tree import Node, StitchedTree
 
 MAX_LIMIT = 200
@@ -320,11 +320,11 @@ def runs_of(any_id: str) -> Iterator[RunDetail]:
     del action, loaded, outlined
     while batch := list(islice(ids, _BATCH)):
         with connection.cursor() as cur:
-            runs = {run.run_id: run for run in reversed(reader.load_runs_by_id(cur, batch))}
-            payloads = reader.load_payloads(cur, batch)
-        for run_id in batch:
-            if run_id in runs:
-                yield RunDetail(runs[run_id], payloads.get(run_id) or RunPayload())
+            found = {
+                run.run_id: RunDetail(run, payload)
+                for run, payload in reversed(reader.load_whole(cur, batch))
+            }
+        yield from (found[run_id] for run_id in batch if run_id in found)
 
 
 def may_see(tree: StitchedTree, project: str) -> bool:
@@ -341,6 +341,4 @@ def get_run(run_id: str) -> RunDetail | None:
     if not reader.valid_uuid(run_id):
         return None
     with connection.cursor() as cur:
-        rows = reader.load_runs_by_id(cur, [run_id])
-        payload = reader.load_payload(cur, run_id) if rows else None
-    return RunDetail(rows[0], payload or RunPayload()) if rows else None
+        return next((RunDetail(*found) for found in reader.load_whole(cur, [run_id])), None)

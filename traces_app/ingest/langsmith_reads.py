@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from traces_app.ingest.http import Answer, RefusedError, Request, json_object
-from traces_app.ingest.langsmith_runs import Wanted, attachment_text, load_runs, run_json, run_json_v2
+from traces_app.ingest.langsmith_runs import Wanted, attachment_text, run_json, run_json_v2
 from traces_app.store import reader
 from traces_app.store.writer import ADD_PROJECTS, project_id
 
@@ -83,7 +83,7 @@ class LangSmithReads:
         )
 
     async def _one(self, request: Request) -> tuple[RunRow, RunPayload]:
-        found = await self._ingest.reads.run(lambda cur: load_runs(cur, [request.args["id"]]))
+        found = await self._ingest.reads.run(lambda cur: reader.load_whole(cur, [request.args["id"]]))
         mine = [run for run in found if request.key.project in {"", run[0].project}]
         if not mine:
             raise RefusedError(404, "run not found")

@@ -103,9 +103,10 @@ class Wanted:
                 break
         if not (mark or self.ids or self.trace):
             rows = rows[: self.limit]
-        payloads = reader.load_payloads(cur, [r.run_id for r in rows])
+        whole = reader.load_whole(cur, [r.run_id for r in rows])
+        payloads = {(r.trace_id, r.run_id): payload for r, payload in whole}
         rows.sort(key=lambda r: r.start or EPOCH, reverse=True)
-        return [(r, payloads[r.run_id]) for r in rows], str(mark) if mark else None
+        return [(r, payloads[r.trace_id, r.run_id]) for r in rows], str(mark) if mark else None
 
     def _bite(self, cur: Any, project: str) -> tuple[list[RunRow], Mark | None]:
         """Return the next runs to look at and where they end; None behind the last."""
@@ -183,13 +184,6 @@ class Wanted:
             and (self.until is None or start <= self.until)
             and (self.filter is None or self.filter(run))
         )
-
-
-def load_runs(cur: Any, run_ids: list[str]) -> list[tuple[RunRow, RunPayload]]:
-    """Return the stored runs with these ids and their heavy values."""
-    rows = reader.load_runs_by_id(cur, run_ids)
-    payloads = reader.load_payloads(cur, [r.run_id for r in rows])
-    return [(r, payloads[r.run_id]) for r in rows]
 
 
 def attachment_text(run_id: str, name: str, until: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from feedback_app.store import FeedbackError, parse_key
 from traces_app.ingest.http import Answer, RefusedError, Request, json_object
-from traces_app.ingest.langsmith_runs import Wanted, load_runs, run_json
+from traces_app.ingest.langsmith_runs import Wanted, run_json
 from traces_app.store import reader
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class LinkDoor:
         """`GET /public/{token}/run[/{id}]`."""
         root, _project, _key = await self._open(request, "share")
         wanted = request.args.get("run") or root
-        found = await self._ingest.reads.run(lambda cur: load_runs(cur, [root, wanted]))
+        found = await self._ingest.reads.run(lambda cur: reader.load_whole(cur, [root, wanted]))
         traces = {row.trace_id for row, _ in found if row.run_id == root}
         for row, payload in found:
             if row.run_id == wanted.lower() and row.trace_id in traces:

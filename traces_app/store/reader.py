@@ -109,16 +109,18 @@ def traces_of(cur: Cursor, any_ids: Iterable[str]) -> dict[str, int]:
 
 def load_payload(cur: Cursor, run_id: str) -> RunPayload | None:
     """Return inputs, outputs and the other heavy values of one run; None when the run is not stored."""
-    return load_payloads(cur, [run_id]).get(run_id.lower())
+    return next((payload for _, payload in load_whole(cur, [run_id])), None)
 
 
-def load_payloads(cur: Cursor, run_ids: Iterable[str]) -> dict[str, RunPayload]:
-    """Return the heavy values of the runs that are stored, by run id."""
+def load_whole(cur: Cursor, run_ids: Iterable[str]) -> list[tuple[RunRow, RunPayload]]:
+    """Return the runs with these ids that are stored, each with its heavy values, by start and run id."""
     parts = _parts(cur, PARTS_OF_RUNS, run_ids)
     chunk_ids = list({p.chunk_id for p in parts})
     _fill(cur, parts, PAYLOADS, "payload", chunk_ids)
     _fill(cur, parts, FACTS_OF_CHUNKS, "facts", chunk_ids)
-    return {uuid_text(run.run_id): _payload(run) for run in _merged(parts)}
+    ids = _Ids()
+    runs = [(_run_row(run, ids), _payload(run)) for run in _merged(parts)]
+    return sorted(runs, key=lambda run: _by_start(run[0]))
 
 
 def load_attachment(cur: Cursor, run_id: str, name: str) -> tuple[str, bytes] | None:
@@ -146,7 +148,11 @@ def _rows(cur: Cursor, parts: list[RunPart]) -> list[RunRow]:
 def _sorted(parts: list[RunPart]) -> list[RunRow]:
     ids = _Ids()
     rows = [_run_row(run, ids) for run in _merged(parts)]
-    return sorted(rows, key=lambda r: (r.start or _EPOCH, r.run_id))
+    return sorted(rows, key=_by_start)
+
+
+def _by_start(row: RunRow) -> tuple[datetime, str]:
+    return row.start or _EPOCH, row.run_id
 
 
 def _fill(
