@@ -99,7 +99,9 @@ def read_form(parts: Iterator[FormPart]) -> Form:
         what, _, rest = part.name.partition(".")
         run_id, _, field = rest.partition(".")
         if what in _KINDS and run_id and (not field or field in HEAVY):
-            sent = form.runs.setdefault((_KINDS[what], run_id), SentRun(_KINDS[what], run_id, b""))
+            key = (_KINDS[what], run_id)
+            if (sent := form.runs.get(key)) is None:
+                sent = form.runs[key] = SentRun(*key, b"")
             sent.problem = sent.problem or part.problem
             if field:
                 sent.fields[field] = part.data

@@ -8,7 +8,7 @@ import zstandard
 
 from traces_app.ingest.http import RefusedError, Request
 
-_STEP = 1 << 20
+_STEP = 1 << 18
 _WINDOW = 1 << 27  # 128 MiB: the largest window a frame may ask for
 
 
