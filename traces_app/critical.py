@@ -71,5 +71,7 @@ def _span(node: Node) -> tuple[datetime, datetime] | None:
     """Start and end on the dispatcher's clock."""
     if node.start is None or node.end is None or node.end < node.start:
         return None
+    if not node.shift_ms:
+        return node.start, node.end
     shift = timedelta(milliseconds=node.shift_ms)
     return node.start + shift, node.end + shift
