@@ -114,16 +114,13 @@ class _Index:
         self.spans: dict[tuple[str, str], str] = {}
         self.trace_roots: dict[str, str] = {}
         self.requests: dict[str, str] = {}
-        self.hops: list[tuple[str, DispatchRow]] = []
-        self.dispatch_nodes: dict[str, str] = {}
-        for node_id in sorted(forest.items):
-            item = forest.items[node_id]
-            if isinstance(item, DispatchRow):
-                self.hops.append((node_id, item))
-                self.dispatch_nodes[item.id] = node_id
-            elif isinstance(item, RunRow):
-                self._add_run(node_id, item)
-        self.hops.sort(key=lambda hop: (hop[1].method != "POST", hop[1].received_at, hop[0]))
+        self.run_ids = sorted(forest.runs)
+        self.hops = sorted(
+            forest.hops.items(), key=lambda hop: (hop[1].method != "POST", hop[1].received_at, hop[0])
+        )
+        self.dispatch_nodes = {hop.id: node_id for node_id, hop in self.hops}
+        for node_id in self.run_ids:
+            self._add_run(node_id, forest.runs[node_id])
 
     def _add_run(self, node_id: str, run: RunRow) -> None:
         if run.w3c_trace_id and run.w3c_span_id:
@@ -153,10 +150,10 @@ def _claim_pool_roots(forest: Forest, index: _Index) -> None:
             _claim(forest, node_id, run.run_id)
     minted = {hop.w3c_trace_id: node_id for node_id, hop in reversed(index.hops) if hop.w3c_minted}
     by_run_id = {hop.run_id: node_id for node_id, hop in reversed(index.hops) if hop.run_id}
-    for node_id in sorted(forest.items):
-        run = forest.run(node_id)
-        if run is None or node_id in forest.hop_of:
+    for node_id in index.run_ids:
+        if node_id in forest.hop_of:
             continue
+        run = forest.runs[node_id]
         hop = index.dispatch_nodes.get(run.dispatch_id or "")
         parent = forest.run(_own_parent(forest, index, run))
         if hop is not None and _enters_pool(run, parent, forest.hop(hop)):
@@ -193,11 +190,10 @@ def _own_parent(forest: Forest, index: _Index, run: RunRow) -> str | None:
 
 
 def _choose_parents(forest: Forest, index: _Index) -> None:
-    for node_id, item in list(forest.items.items()):
-        if isinstance(item, DispatchRow):
-            forest.parents[node_id] = _hop_parent(forest, index, item)
-        elif isinstance(item, RunRow):
-            forest.parents[node_id] = _run_parent(forest, index, node_id, item)
+    for run_id, run in forest.runs.items():
+        forest.parents[run_id] = _run_parent(forest, index, run_id, run)
+    for hop_id, hop in forest.hops.items():
+        forest.parents[hop_id] = _hop_parent(forest, index, hop)
 
 
 def _run_parent(forest: Forest, index: _Index, node_id: str, run: RunRow) -> str | None:

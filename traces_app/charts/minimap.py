@@ -39,12 +39,13 @@ def columns(nodes: Sequence[Node], scale: Scale, now: datetime) -> list[Column]:
     for node in nodes:
         if node.start is None or node.child_count:
             continue
-        first, last = _place(node.start, scale, node.shift_ms), _place(node.end or now, scale, node.shift_ms)
+        begun = (node.start - scale.start).total_seconds() + node.shift_ms / 1000
+        took = ((node.end or now) - node.start).total_seconds()
+        first, last = _place(begun, scale), _place(begun + took, scale)
         for column in found[first : last + 1]:
             column.working += 1
             column.llm += node.kind == "llm"
             column.failed += node.status == "error"
-        took = ((node.end or now) - node.start).total_seconds()
         if took >= spent.get(first, 0.0):
             spent[first], found[first].longest = took, node
     return found
@@ -71,9 +72,9 @@ def drawn(
     )
 
 
-def _place(moment: datetime, scale: Scale, shift_ms: float) -> int:
-    part = ((moment - scale.start).total_seconds() + shift_ms / 1000) / scale.seconds
-    return min(max(int(part * COLUMNS), 0), COLUMNS - 1)
+def _place(seconds: float, scale: Scale) -> int:
+    """The column so many seconds after the action's start."""
+    return min(max(int(seconds / scale.seconds * COLUMNS), 0), COLUMNS - 1)
 
 
 def _marked(shown: Sequence[Node], scale: Scale, now: datetime) -> str:
