@@ -17,6 +17,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+from platform_site.lib.texts import storable
+
 UNSTORABLE = "NUL characters and lone surrogates are not allowed."
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -36,13 +38,8 @@ def refuse_control_characters(**values: str) -> None:
 def refuse_what_no_table_holds(**values: str) -> None:
     """Raises ValidationError naming the field."""
     for name, value in values.items():
-        if not storable(value):
+        if storable(value) != value:
             raise ValidationError({name: UNSTORABLE})
-
-
-def storable(text: str) -> bool:
-    """PostgreSQL text has no NUL, and no half of a surrogate pair."""
-    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def validate_zone(zone: str) -> None:

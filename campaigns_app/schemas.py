@@ -11,7 +11,8 @@ from pydantic import ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
 from campaigns_app.enrolling import MOST_ROWS
-from campaigns_app.models import UNSTORABLE, Enrollment, storable, working_days
+from campaigns_app.models import UNSTORABLE, Enrollment, working_days
+from platform_site.lib.texts import storable
 
 
 class Strict(Schema):
@@ -21,7 +22,7 @@ class Strict(Schema):
     @classmethod
     def is_storable(cls, value: Any) -> Any:
         for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and not storable(text):
+            if isinstance(text, str) and storable(text) != text:
                 raise PydanticCustomError("unstorable", UNSTORABLE)
         return value
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from platform_site.lib.texts import storable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -213,12 +215,12 @@ def parse_time(raw: Any) -> datetime | None:
 
 
 def clean_text(raw: Any, name: str) -> str:
-    """PostgreSQL text holds no NUL and no lone surrogate; neither does ours."""
+    """Return a text as it is stored. Raises `FeedbackError`."""
     if raw is None:
         return ""
     if not isinstance(raw, str):
         raise FeedbackError(name, "must be a string")
-    return raw.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    return storable(raw)
 
 
 def _json(value: Any) -> str | None:
