@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -7,7 +8,7 @@ from msgspec import structs
 
 from tests.browser.stored import store
 from tests.traces.follow_up import conversation_payload, follow_up
-from tests.traces.scenes import run, uid
+from tests.traces.scenes import at, run, uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,3 +151,59 @@ def test_a_step_opens_beside_the_page_when_the_reader_says_so(
         step.click(modifiers=["Control"])
     assert opened.value.url.endswith(DRAFT)
     assert not page.url.endswith(DRAFT)
+
+
+def test_an_action_under_way_is_read_again_as_the_reader_has_it(
+    database_url: str, open_page: Callable[..., Page]
+) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=20)
+
+    def keep(name: str, start: int, end: int | None, parent: str = "") -> None:
+        row = run(name, start, end, parent)
+        late = began - at(0)
+        moved = structs.replace(row, start=row.start and row.start + late, end=row.end and row.end + late)
+        store(database_url, [moved], [], {})
+
+    keep("caller", 0, None)
+    keep("plan", 1, 5, "caller")
+    keep("ask", 2, 3, "plan")
+    keep("write", 6, 8, "caller")
+    page = open_page(f"/traces/{uid('caller')}/")
+    page.clock.install()
+    page.locator("a[data-open]", has_text="write").click()
+    page.locator(".c-tabs a", has_text="Raw").click()
+    page.locator(".c-tabs [aria-current]", has_text="Raw").wait_for()
+    page.get_by_role("link", name="Close plan").click()
+
+    def assert_as_left() -> None:
+        assert page.locator("tr[aria-selected=true] a[data-open]").inner_text() == "write"
+        assert page.locator("a[data-open]:visible", has_text="ask").count() == 0
+
+    keep("check", 9, 10, "caller")
+    page.get_by_role("link", name="Refresh").click()
+    page.locator("a[data-open]", has_text="check").wait_for()
+    assert_as_left()
+    assert page.locator(".c-tabs [aria-current]").inner_text() == "Raw"
+    page.reload()
+    assert_as_left()
+
+    page.get_by_role("link", name="Record feedback").click()
+    page.get_by_label("Comment").fill("They called back")
+    keep("caller", 0, 12)
+    page.clock.run_for(6_000)
+    assert page.get_by_label("Comment").input_value() == "They called back"
+    page.get_by_role("link", name="Refresh").click()
+    page.get_by_role("heading", name="It ended well").wait_for()
+    assert page.get_by_role("link", name="Refresh").count() == 0
+
+
+def test_a_level_reaches_rows_that_were_not_sent(database_url: str, open_page: Callable[..., Page]) -> None:
+    steps = [run(f"step {at}", at, at + 1, "caller") for at in range(1, 110)]
+    calls = [run(f"call {at}", at, at + 1, f"step {at}") for at in range(1, 110)]
+    store(database_url, [run("caller", 0, 200), *steps, *calls], [], {})
+    page = open_page(f"/traces/{uid('caller')}/?level=1")
+    page.locator("[role=treegrid] tr[tabindex='0']").focus()
+    page.keyboard.press("3")
+    page.get_by_role("link", name="call 1", exact=True).wait_for()
+    assert page.url.endswith("?level=3")
+    page.locator("[role=treegrid] tr:focus").wait_for()

@@ -3,6 +3,7 @@
   "use strict";
   const $ = (sel, from = document) => from.querySelector(sel);
   const $$ = (sel, from = document) => [...from.querySelectorAll(sel)];
+  const tail = (url) => url.pathname + url.search;
   const say = (text) => { const s = $("#status"); if (s) s.textContent = text; };
   const store = (key, value) => {
     try { return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value); } catch { return null; }
@@ -54,9 +55,20 @@
     row.focus();
     row.scrollIntoView({ block: "nearest" });
   };
+  // How a tree is folded stands in the address, so that whatever reads it again finds it as it was left.
+  const folded = (row, open) => {
+    const at = new URL(location), id = row.id.slice("row-".length);
+    for (const name of ["open", "closed"]) at.searchParams.delete(name, id);
+    at.searchParams.append(open ? "open" : "closed", id);
+    return at;
+  };
   const fold = (row, open) => {
     if (!row.hasAttribute("aria-expanded")) return;
     if (row.dataset.more) { $(".c-tree__fold", row).click(); return; }
+    history.replaceState(history.state, "", folded(row, open));
+    unfold(row, open);
+  };
+  const unfold = (row, open) => {
     row.setAttribute("aria-expanded", open);
     let shut = Infinity;
     below(row).forEach((r) => {
@@ -74,6 +86,19 @@
     const all = rows(grid), at = all.indexOf(row), hit = (r) => r.matches(sel);
     return all.slice(at + 1).find(hit) || all.find(hit);
   };
+  const toLevel = (grid, row, shown) => {
+    const at = new URL(location);
+    for (const name of ["open", "closed", "from"]) at.searchParams.delete(name);
+    at.searchParams.set("level", shown);
+    if ($$("tr[data-more]", grid).some((r) => level(r) < shown)) {
+      htmx.ajax("GET", tail(at), { target: "#traces-tree", swap: "outerHTML", push: "true" })
+        .then(() => roam($("[role='treegrid'] tr[tabindex='0']")));
+      return;
+    }
+    history.replaceState(history.state, "", at);
+    $$("tr[aria-expanded]:not([data-more])", grid).reverse().forEach((r) => unfold(r, level(r) < shown));
+    if (row.hidden) roam(rows(grid)[0]);
+  };
   const treeKeys = (e, grid, row) => {
     const all = rows(grid), at = all.indexOf(row), open = row.getAttribute("aria-expanded");
     switch (e.key) {
@@ -89,8 +114,7 @@
       case "l": roam(next(grid, row, "[data-kind='llm']")); break;
       default:
         if (!/^[1-9]$/.test(e.key)) return false;
-        $$("tr[aria-expanded]:not([data-more])", grid).reverse().forEach((r) => fold(r, level(r) < +e.key));
-        if (row.hidden) roam(rows(grid)[0]);
+        toLevel(grid, row, +e.key);
     }
     return true;
   };
@@ -195,8 +219,28 @@
     const link = e.target.closest("a[data-into]");
     if (!link || !window.htmx || e.ctrlKey || e.metaKey || e.shiftKey) return;
     e.preventDefault();
-    htmx.ajax("GET", link.getAttribute("href"), { source: link, target: link.dataset.into, swap: "outerHTML", push: "true" });
+    htmx.ajax("GET", inTree(link), { source: link, target: link.dataset.into, swap: "outerHTML", push: "true" });
   });
+  // Its address with the tree as it stands: other rows may have been opened and closed since the link was written.
+  const inTree = (link) => {
+    if (link.matches(".c-tree__fold")) return tail(folded(link.closest("tr"), true));
+    const to = new URL(link.href);
+    if (link.dataset.into === "#traces-panel") {
+      for (const [name, value] of new URL(location).searchParams) {
+        if (["open", "closed", "level", "from", "find"].includes(name)) to.searchParams.append(name, value);
+      }
+    }
+    return tail(to);
+  };
+  // An action under way is read again as the reader has it: the step and the tab they chose, the tree as it stands.
+  document.addEventListener("htmx:configRequest", (e) => {
+    if (!e.target.matches?.("[data-live]")) return;
+    const at = new URL(location), step = $("tr[aria-selected='true'] a[data-open]");
+    if (step) at.pathname = new URL(step.href).pathname;
+    e.detail.path = tail(at);
+  });
+  // What is being written there is not taken away by it.
+  document.addEventListener("input", (e) => { if (e.target.form) e.target.form.dataset.written = ""; });
 
   // Selecting a row of the tree marks it before its panel arrives.
   document.addEventListener("htmx:beforeRequest", (e) => {
@@ -208,7 +252,9 @@
   // A hidden page asks seldom; one poll in twelve (60 s instead of 5 s) goes out.
   let held = 0;
   document.addEventListener("htmx:beforeRequest", (e) => {
-    if (document.hidden && e.detail.requestConfig?.triggeringEvent === undefined && e.target.matches?.("[hx-trigger*='every']") && ++held % 12) e.preventDefault();
+    if (e.detail.requestConfig?.triggeringEvent !== undefined || !e.target.matches?.("[hx-trigger*='every']")) return;
+    const writing = e.target.matches("[data-live]") && $("#traces-tree form[data-written]");
+    if (writing || document.hidden && ++held % 12) e.preventDefault();
   });
   document.addEventListener("htmx:afterSettle", (e) => local(e.target));
   document.addEventListener("htmx:sendError", () => { const a = $("#alerts"); if (a) a.textContent = "No answer from the server. What you see is the last state received."; });
