@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.decorators import login_required, permission_required
 from django.core import signing
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,11 +14,12 @@ from campaigns_app import ledger, replies, selectors, sending
 from campaigns_app.models import Enrollment, InboundEvent, Touch
 from campaigns_app.steering import ACTIONS
 from feedback_app.selectors import for_runs
+from platform_site.lib.access import needs
 
 PAGE_SIZE = 100
 
 
-@login_required
+@needs("campaigns_app.view_campaign")
 @require_GET
 def campaign_list(request: HttpRequest) -> HttpResponse:
     invariants = ledger.invariants()
@@ -30,7 +30,7 @@ def campaign_list(request: HttpRequest) -> HttpResponse:
     )
 
 
-@login_required
+@needs("campaigns_app.view_campaign")
 @require_GET
 def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(selectors.campaigns(), slug=slug)
@@ -51,7 +51,7 @@ def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "campaigns/detail.html", context)
 
 
-@login_required
+@needs("campaigns_app.view_enrollment")
 @require_GET
 def enrollment_detail(request: HttpRequest, pk: str) -> HttpResponse:
     return render_enrollment(request, pk)
@@ -70,7 +70,7 @@ def render_enrollment(request: HttpRequest, pk: str) -> HttpResponse:
     return response
 
 
-@permission_required("campaigns_app.add_inboundevent", raise_exception=True)
+@needs("campaigns_app.add_inboundevent")
 @require_POST
 def mark_reply(request: HttpRequest, pk: str) -> HttpResponse:
     """A person saw the answer: stop the sequence and credit the run that wrote the mail.
@@ -90,7 +90,7 @@ def mark_reply(request: HttpRequest, pk: str) -> HttpResponse:
     return redirect("campaigns:enrollment", pk=touch.enrollment_id)
 
 
-@login_required
+@needs("campaigns_app.view_touch")
 @require_GET
 def touch_of_run(request: HttpRequest, run_id: str) -> HttpResponse:
     """From a run to the mail it became: a link for htmx (empty when there is none), else its enrollment's page."""
@@ -102,7 +102,7 @@ def touch_of_run(request: HttpRequest, run_id: str) -> HttpResponse:
     return render(request, "campaigns/_touch_link.html", {"touch": touch})
 
 
-@login_required
+@needs("campaigns_app.view_touch")
 @require_GET
 def ledger_page(request: HttpRequest) -> HttpResponse:
     return render(request, "campaigns/ledger.html", {"invariants": ledger.invariants()})

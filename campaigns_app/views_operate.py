@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,6 +15,7 @@ from campaigns_app.forms import MOST_STEPS, CampaignForm, ImportForm, StepForms,
 from campaigns_app.models import Campaign, Enrollment, Touch
 from campaigns_app.writing import SEQUENCE_GRAPH
 from contract.headers import is_uuid
+from platform_site.lib.access import needs
 
 if TYPE_CHECKING:
     import uuid
@@ -27,10 +27,10 @@ NEW_STEPS: tuple[dict[str, Any], ...] = (
     {"delay": 0, "delay_unit": "hours", "same_thread": True},
     {"delay": 3, "delay_unit": "business_days", "same_thread": True},
 )
-changes_campaigns = permission_required("campaigns_app.change_campaign", raise_exception=True)
+changes_campaigns = needs("campaigns_app.change_campaign")
 
 
-@permission_required("campaigns_app.add_campaign", raise_exception=True)
+@needs("campaigns_app.add_campaign")
 @require_http_methods(["GET", "POST"])
 def campaign_new(request: HttpRequest) -> HttpResponse:
     return edit(request, Campaign(), NEW_STEPS)
@@ -171,13 +171,13 @@ def campaign_pause(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("campaigns:detail", slug=slug)
 
 
-@login_required
+@needs("campaigns_app.view_suppression")
 @require_GET
 def suppression_list(request: HttpRequest) -> HttpResponse:
     return render_suppressions(request, SuppressionForm())
 
 
-@permission_required("campaigns_app.add_suppression", raise_exception=True)
+@needs("campaigns_app.add_suppression")
 @require_POST
 def suppression_add(request: HttpRequest) -> HttpResponse:
     form = SuppressionForm(request.POST)
@@ -190,7 +190,7 @@ def suppression_add(request: HttpRequest) -> HttpResponse:
     return render_suppressions(request, form, status=422)
 
 
-@permission_required("campaigns_app.delete_suppression", raise_exception=True)
+@needs("campaigns_app.delete_suppression")
 @require_POST
 def suppression_remove(request: HttpRequest) -> HttpResponse:
     email = request.POST.get("email", "").replace("\x00", "")
@@ -205,7 +205,7 @@ def render_suppressions(request: HttpRequest, form: SuppressionForm, status: int
     return render(request, "campaigns/suppressions.html", {"page": page, "q": q, "form": form}, status=status)
 
 
-@login_required
+@needs("campaigns_app.view_touch")
 @require_GET
 def outbox(request: HttpRequest) -> HttpResponse:
     status = request.GET.get("status", "")
@@ -227,7 +227,7 @@ def touch_resolve(request: HttpRequest, pk: uuid.UUID, what: str) -> HttpRespons
     return redirect("campaigns:enrollment", pk=touch.enrollment_id)
 
 
-@permission_required("campaigns_app.add_inboundevent", raise_exception=True)
+@needs("campaigns_app.add_inboundevent")
 @require_POST
 def message_settle(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """A person read a message that no graph could, or was faster."""

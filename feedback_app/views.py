@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlencode
 
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from feedback_app import selectors
 from feedback_app.models import Feedback, FeedbackKey
+from platform_site.lib.access import needs
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -23,7 +24,7 @@ DIMENSIONS: tuple[selectors.Dimension, ...] = get_args(selectors.Dimension)
 
 
 @login_required
-@permission_required("feedback_app.view_feedback", raise_exception=True)
+@needs("feedback_app.view_feedback")
 @require_GET
 def feedback_list(request: HttpRequest) -> HttpResponse:
     """Newest first with a keyset pager; filters and the roll-up's dimension are in the address."""

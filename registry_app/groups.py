@@ -20,7 +20,8 @@ MACHINE_MADE = frozenset(
         "drillreport",
     }
 )
-ASKED_FOR = frozenset({"change_graphrecord", "add_drillreport"})
+#: What a person asks for and the platform then makes: a drill, a call from a graph's page.
+ASKED_FOR = frozenset({"change_graphrecord", "add_drillreport", "add_dispatchrecord"})
 
 
 def grant(sender: AppConfig, **_: Any) -> None:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from platform_site.lib.access import needs
 from platform_site.lib.htmx import render_page
 from registry_app.audit import Actor
 from routing_app.fleet import fleet
@@ -24,9 +25,9 @@ from routing_app.services.drills import DrillUnderWay, ask_for_drill
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-view_required = permission_required("routing_app.view_pool", raise_exception=True)
-drill_required = permission_required("routing_app.add_drillreport", raise_exception=True)
-hold_required = permission_required("routing_app.add_breakerhold", raise_exception=True)
+view_required = needs("routing_app.view_pool")
+drill_required = needs("routing_app.add_drillreport")
+hold_required = needs("routing_app.add_breakerhold")
 
 
 class HoldForm(forms.Form):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from fleet.sdk import LangGraphError, run_graph_with_meta
+from platform_site.lib.access import needs
 from registry_app.evaluations import evaluations_of
 from registry_app.models import AuditEntry, GraphRecord
 from routing_app.run_form import RunForm
@@ -26,7 +27,7 @@ RUN_TIMEOUT_S = 60.0
 
 
 @login_required
-@permission_required("registry_app.view_graphrecord", raise_exception=True)
+@needs("registry_app.view_graphrecord")
 @require_safe
 def graph_list(request: HttpRequest) -> HttpResponse:
     drift = drift_by_subject()
@@ -41,7 +42,7 @@ def graph_list(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@permission_required("registry_app.view_graphrecord", raise_exception=True)
+@needs("registry_app.view_graphrecord")
 @require_http_methods(["GET", "HEAD", "POST"])
 def graph_detail(request: HttpRequest, assistant_id: str) -> HttpResponse:
     """What a graph is, where it ran and how that went; POST runs it through the dispatcher and opens the action."""
@@ -79,7 +80,7 @@ def graph_detail(request: HttpRequest, assistant_id: str) -> HttpResponse:
 
 
 @login_required
-@permission_required("registry_app.view_auditentry", raise_exception=True)
+@needs("registry_app.view_auditentry")
 @require_safe
 def audit_list(request: HttpRequest) -> HttpResponse:
     entries = AuditEntry.objects.order_by("-id")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from platform_site.lib.access import needs
 from platform_site.lib.htmx import render_page
 from registry_app.audit import Actor
 from routing_app import pages, selectors
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 HOME = "routing:draft"
-view_required = permission_required("routing_app.view_pool", raise_exception=True)
-edit_required = permission_required("routing_app.change_pool", raise_exception=True)
-publish_required = permission_required("routing_app.publish_routing", raise_exception=True)
+view_required = needs("routing_app.view_pool")
+edit_required = needs("routing_app.change_pool")
+publish_required = needs("routing_app.publish_routing")
 
 
 @login_required

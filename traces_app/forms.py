@@ -16,7 +16,7 @@ class FeedbackForm(forms.Form):
     )
     score = forms.FloatField(required=False, help_text="A number; 1 is yes, 0 is no.")
     value = forms.CharField(required=False, max_length=500, help_text="A category or a short text.")
-    comment = forms.CharField(required=False, max_length=5_000, widget=forms.Textarea)
+    comment = forms.CharField(required=False, max_length=5_000, widget=forms.Textarea(attrs={"rows": 4}))
 
     def clean(self) -> dict[str, object]:
         cleaned = super().clean() or {}

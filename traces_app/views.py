@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import Http404, HttpResponse, HttpResponseRedirect
@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 from feedback_app import selectors as feedback_selectors
 from feedback_app import services as feedback_services
 from feedback_app.store import FeedbackError
+from platform_site.lib.access import needs
 from platform_site.lib.htmx import render_page, wants_fragment
 from routing_app.models import DispatchRecord
 from traces_app import selectors, steps
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from traces_app.tree import Node, StitchedTree
 
 ANY_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.:-]{0,127}")
-may_read = permission_required("traces_app.view_tracehead", raise_exception=True)
+may_read = needs("traces_app.view_tracehead")
 ADD_FEEDBACK = "feedback_app.add_feedback"
 PAGE = "traces/trace.html"
 REST = "traces/_tree.html#rows"

@@ -13,6 +13,7 @@ from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
+from platform_site.lib.access import refusal
 from platform_site.lib.htmx import wants_fragment
 from registry_app.models import GraphRecord
 from traces_app import canary, services
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 FINDINGS_SHOWN = 100
 OPERATE = "traces_app.change_storedfinding"
-NEEDS = f"This needs the permission {OPERATE}; ask someone who manages accounts."
+NEEDS = refusal(OPERATE)
 PROBE = "probe_"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -159,7 +159,9 @@ def test_an_unread_answer_is_read_by_a_person(operator: Any, campaign: Campaign)
 
 
 def test_who_may_only_look_cannot_act(client: Any, campaign: Campaign) -> None:
-    client.force_login(User.objects.create_user("guest", password="a long enough phrase"))
+    guest = User.objects.create_user("guest", password="a long enough phrase")
+    guest.groups.add(Group.objects.get(name="viewer"))
+    client.force_login(guest)
     row = enroll(campaign)
     for page in ("list", "outbox", "suppressions", "ledger"):
         assert client.get(reverse(f"campaigns:{page}")).status_code == 200

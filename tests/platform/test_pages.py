@@ -4,7 +4,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from tests.traces.scenes import uid
@@ -30,8 +30,31 @@ def test_clear_refusals(admin_user: User) -> None:
 def test_an_account_without_the_permission_is_told_so(django_user_model: type[User], db: None) -> None:
     client = Client()
     client.force_login(django_user_model.objects.create_user("nobody"))
-    for path in ("/traces/", f"/traces/{uid('web-app')}/", "/diagnostics/"):
-        assert client.get(path).status_code == 403
+    for path, permission in (
+        ("/traces/", "traces_app.view_tracehead"),
+        (f"/traces/{uid('web-app')}/", "traces_app.view_tracehead"),
+        ("/diagnostics/", "traces_app.view_tracehead"),
+        ("/registry/", "registry_app.view_graphrecord"),
+        ("/registry/audit", "registry_app.view_auditentry"),
+        ("/routing/", "routing_app.view_pool"),
+        ("/fleet/", "routing_app.view_pool"),
+        ("/feedback/", "feedback_app.view_feedback"),
+        ("/campaigns/", "campaigns_app.view_campaign"),
+        ("/campaigns/autumn/", "campaigns_app.view_campaign"),
+        (f"/campaigns/enrollments/{uid('maya')}/", "campaigns_app.view_enrollment"),
+        (f"/campaigns/touches/by-run/{uid('web-app')}", "campaigns_app.view_touch"),
+        ("/campaigns/outbox/", "campaigns_app.view_touch"),
+        ("/campaigns/ledger/", "campaigns_app.view_touch"),
+        ("/campaigns/suppressions/", "campaigns_app.view_suppression"),
+    ):
+        answer = client.get(path)
+        assert answer.status_code == 403
+        assert f"needs the permission {permission}" in answer.text, path
+
+
+def test_who_operates_may_run_a_graph_and_who_looks_may_not(db: None) -> None:
+    may = Group.objects.filter(permissions__codename="add_dispatchrecord").order_by("name")
+    assert [group.name for group in may] == ["operator", "publisher"]
 
 
 def test_resolving_and_verifying_need_a_permission_and_name_what_is_wrong(
