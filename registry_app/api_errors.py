@@ -79,10 +79,12 @@ def _of_shape(error: object) -> list[dict[str, str]]:
     if not isinstance(error, ShapeError):
         raise TypeError(error)
     return [
-        # The location starts with the part of the request and the name of the operation's argument.
-        {
-            "field": ".".join(str(part) for part in item["loc"][2:] or item["loc"][1:]),
-            "message": str(item["msg"]),
-        }
+        {"field": ".".join(map(str, _field(item["loc"]))), "message": str(item["msg"])}
         for item in error.errors
     ]
+
+
+def _field(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """A place starts with the part of the request and the operation's argument, which a query calls by its name."""
+    inside = place[2:]
+    return inside if inside and not (place[0] == "query" and isinstance(inside[0], int)) else place[1:]

@@ -42,7 +42,7 @@ _CALLS = f"""(
         2::smallint AS status, d.received_at AS started_at, d.ended_at, d.assistant_id, d.pool,
         nullif(d.routing_version, 0) AS routing_version, d.ls_project AS project, 'dispatch' AS source, d.thread_id,
         0 AS runs, 0 AS open_runs, 1 AS errors, 0 AS llm_runs, 0::bigint AS total_tokens, 0::numeric AS cost,
-        '{{}}'::text[] AS tags, {CALL_FACTS} || ARRAY['project=' || d.ls_project, 'name=' || d.method || ' ' || d.path] AS facts
+        '{{}}'::text[] AS tags, d.ended_at AS updated_at, {CALL_FACTS} || ARRAY['project=' || d.ls_project, 'name=' || d.method || ' ' || d.path] AS facts
     FROM routing_app_dispatchrecord d
     WHERE {FAILED_CALL} AND d.method = 'POST' AND d.path ~ '/runs(/wait|/stream|/batch)?$'
     AND NOT EXISTS (SELECT 1 FROM traces_app_tracehead c WHERE c.trace_id IN ({_LS_TRACE}, {_RUN}, {_W3C}))

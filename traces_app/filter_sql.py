@@ -21,6 +21,8 @@ FAILED_CALL = "(d.error_kind <> '' OR d.graph_failed OR d.status >= 400)"
 FAILED = "failed=call"
 
 _FACT = "h.facts @> ARRAY[%s]"
+# The action's own name; a long one's labels hold no more than a hundred names.
+_NAMED = "h.name ILIKE %s"
 # A quick look before the exact one: whether the words stand anywhere.
 _SAID = "array_to_string(h.facts, E'\\n') ILIKE %s"
 # What only dispatch records know is added to the heads twice a minute (`hops.py`); for what came since they are asked.
@@ -94,8 +96,8 @@ def _clause(term: Term) -> Clause:
     if term.field == "status":
         return _STATUS[text]
     if term.field == "name":
-        named = f"{_SAID} AND EXISTS (SELECT 1 FROM unnest(h.facts) fact WHERE fact ILIKE %s)"
-        return _in_order(named), [_like(text), "name=" + _like(text)]
+        named = f"{_NAMED} OR {_SAID} AND EXISTS (SELECT 1 FROM unnest(h.facts) fact WHERE fact ILIKE %s)"
+        return _in_order(named), [_like(text), _like(text), "name=" + _like(text)]
     if term.field == "campaign":
         return _campaign(text)
     if term.field == "feedback":
@@ -129,11 +131,11 @@ def _free_text(words: str) -> Clause:
     like = _like(words)
     hop = _HOP.format(condition="d.error ILIKE %s")
     said = (
-        f"{_SAID} AND EXISTS (SELECT 1 FROM unnest(h.facts) fact"
+        f"{_NAMED} OR {_SAID} AND EXISTS (SELECT 1 FROM unnest(h.facts) fact"
         " WHERE fact ~ '^(name|error|tag|meta[.][^=]*)=' AND substr(fact, strpos(fact, '=') + 1) ILIKE %s)"
         f" OR {hop}"
     )
-    return _in_order(said), [like] * 3
+    return _in_order(said), [like] * 4
 
 
 def _in_order(condition: str) -> str:

@@ -23,6 +23,9 @@ _ROUNDS = 6
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _HOP_FIELDS = DispatchRow.__struct_fields__
 _HOPS = f"SELECT {', '.join(_HOP_FIELDS)} FROM routing_app_dispatchrecord WHERE {{which}} ORDER BY received_at, id LIMIT %s"  # noqa: S608
+#: What runs say of the call they came by. Its own record is written when it has ended.
+_UNDER_WAY = """SELECT trace_id::text FROM traces_app_tracehead
+WHERE facts && ARRAY['meta.agentic.request_id=' || %(id)s, 'meta.agentic.dispatch_id=' || %(id)s] LIMIT %(limit)s"""
 #: Columns of a record → what they may be. A record that meets one of them is meant.
 Which = dict[str, set[str]]
 
@@ -56,6 +59,8 @@ def gather(any_id: str, opened: Collection[str] = ()) -> Action | None:
             ids = ({any_id} | _traces_named(found)) - asked
             asked |= ids
             sizes.update(reader.traces_of(cursor, ids))
+            if not found and not sizes and not action.hops:
+                sizes.update(reader.traces_of(cursor, _under_way(cursor, any_id)))
             new_hops = [hop for hop in found if hop.id not in action.hops]
             new_traces = sorted(sizes.keys() - action.runs.keys())[: MAX_TRACES - len(action.runs)]
             if not new_hops and not new_traces:
@@ -77,6 +82,12 @@ def _load(cursor: Any, action: Action, sizes: dict[str, int], opened: Collection
     for run in runs:
         action.runs.setdefault(run.trace_id, []).append(run)
     return runs
+
+
+def _under_way(cursor: Any, any_id: str) -> list[str]:
+    """The traces of a call that has not ended, by its request or dispatch id."""
+    cursor.execute(_UNDER_WAY, {"id": any_id, "limit": MAX_TRACES})
+    return [trace_id for (trace_id,) in cursor.fetchall()]
 
 
 def _named(any_id: str) -> Which:

@@ -33,7 +33,7 @@ _STATUS = ("running", "ok", "error")
 
 _COLUMNS = """h.seen_at, h.trace_id, h.root_run_id::text, h.name, h.status, h.started_at, h.ended_at,
     h.assistant_id, h.pool, h.routing_version, h.project, h.source, h.runs, h.open_runs, h.errors, h.llm_runs,
-    h.total_tokens, h.cost, h.tags"""
+    h.total_tokens, h.cost, h.tags, h.updated_at"""
 _HOPS_OF = f"""
 SELECT coalesce(nullif(d.ls_trace_id, ''), d.run_id), d.run_id, d.id::text, d.pool, d.assistant_id, d.key_name, d.routing_version,
     {filter_sql.FAILED_CALL}
@@ -63,6 +63,8 @@ class ActionRow:
     start: datetime | None
     end: datetime | None
     seen_at: datetime
+    #: When something of it came last.
+    heard_at: datetime
     assistant_id: str
     pools: tuple[str, ...]
     caller: str
@@ -214,6 +216,7 @@ def _row(
         tokens,
         cost,
         tags,
+        heard,
     ) = head
     failed = any(hop[4] for hop in hops)
     return ActionRow(
@@ -224,6 +227,7 @@ def _row(
         start=start,
         end=end,
         seen_at=seen,
+        heard_at=heard,
         assistant_id=assistant or next((hop[1] for hop in hops if hop[1]), ""),
         pools=tuple(dict.fromkeys(one for one in (pool, *(hop[0] for hop in hops)) if one)),
         caller=next((hop[2] for hop in hops if hop[2]), ""),

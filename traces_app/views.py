@@ -275,8 +275,8 @@ def _page_context(
     story = tree.story
     hops = [node for node in tree.nodes if node.kind == "dispatcher" and reader.valid_uuid(node.id)]
     record_ = DispatchRecord.objects.filter(pk=hops[0].id).first() if hops else None
-    decided = record_.pool if record_ else hops[0].pool if hops else ""
     root = next((one for one in tree.nodes if one.kind == "pool" and one.run_id), None)
+    decided = record_.pool if record_ else hops[0].pool if hops else root.pool if root else ""
     judged = root or selected  # an outcome is the action's, whichever of its steps is looked at
     before, after = neighbours([*tree.trace_ids, *(hop.id for hop in hops)], place.query)
     return {

@@ -22,9 +22,12 @@ from traces_app.charts import strips
 from traces_app.charts.lists import duration_bar
 from traces_app.filters import FilterError
 from traces_app.pages import suggest
+from traces_app.stitch import STALL_AFTER
 from traces_app.views import asked_number, may_read
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.http import HttpRequest
     from django.utils.safestring import SafeString
 
@@ -38,10 +41,17 @@ SCORES_SINCE = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the list with its drawn duration."""
+    """A row of the list with its drawn duration; what has been quiet for long is called stalled, as in its tree."""
 
     row: selectors.ActionRow
+    status: str
     bar: SafeString
+
+
+def line_of(row: selectors.ActionRow, now: datetime) -> Line:
+    quiet = row.status == "running" and now - row.heard_at > STALL_AFTER
+    status = "stalled" if quiet else row.status
+    return Line(row, status, duration_bar(row.seconds, status))
 
 
 @login_required
@@ -65,7 +75,7 @@ def action_list(request: HttpRequest) -> HttpResponse:
         "q": query,
         "chips": suggest.chips(query, live),
         "page": page,
-        "lines": [Line(row, duration_bar(row.seconds, row.status)) for row in page.rows] if page else [],
+        "lines": [line_of(row, timezone.now()) for row in page.rows] if page else [],
         "error": error,
         "first_page": not cursor,
         "fields": suggest.FIELDS_SHOWN,

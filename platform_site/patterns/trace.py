@@ -13,7 +13,6 @@ from msgspec import structs
 from feedback_app.selectors import FeedbackRow
 from platform_site.patterns.example import MOMENT, Example, Group, at
 from traces_app import listing, views_compare, views_list
-from traces_app.charts.lists import duration_bar
 from traces_app.pages import panel, suggest
 from traces_app.pages.rows import tree_table
 from traces_app.pages.sentence import facts_of, mismatches
@@ -207,7 +206,7 @@ def groups() -> Iterator[Group]:
         (
             Example("traces/_story.html#mismatches", {"mismatches": mismatches(tree)}),
             Example("traces/_story.html#facts", facts(tree), "Facts of the action", pad=True),
-            Example("traces/trace.html#tree", whole(tree)),
+            Example("traces/trace.html#steps", whole(tree)),
         ),
     )
     yield Group(
@@ -399,7 +398,7 @@ def actions() -> dict[str, Any]:
     )
     return {
         "page": ActionPage(rows, "older"),
-        "lines": [views_list.Line(row, duration_bar(row.seconds, row.status)) for row in rows],
+        "lines": [views_list.line_of(row, row.heard_at) for row in rows],
         "first_page": True,
         "older_href": BASE,
     }
@@ -414,6 +413,7 @@ def action(name: str, status: str, seconds: float | None, **fields: Any) -> Acti
         "start": MOMENT,
         "end": None if seconds is None else at(seconds),
         "seen_at": at(40),
+        "heard_at": at(40),
         "assistant_id": name,
         "pools": ("EMAIL",),
         "caller": "web-app",

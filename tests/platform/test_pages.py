@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
+from platform_site.patterns.trace import action
 from tests.traces.scenes import uid
+from traces_app.stitch import STALL_AFTER
+from traces_app.views_list import line_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -113,3 +116,10 @@ def test_an_action_that_was_sent_just_now_is_awaited(admin_client: Client) -> No
         f"/traces/{uuid.UUID(int=(int(time.time() * 1000) << 80) | (7 << 76) | (2 << 62))}/"
     )
     assert '<meta http-equiv="refresh" content="1">' in page.content.decode()
+
+
+def test_an_action_that_was_quiet_for_long_is_stalled_in_the_list_too() -> None:
+    row = action("slow", "running", None)
+    assert line_of(row, row.heard_at + STALL_AFTER).status == "running"
+    assert line_of(row, row.heard_at + 2 * STALL_AFTER).status == "stalled"
+    assert line_of(action("done", "ok", 2.0), row.heard_at + 2 * STALL_AFTER).status == "ok"

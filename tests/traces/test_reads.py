@@ -295,7 +295,8 @@ def test_rollups_by_marks_of_runs(api: Client) -> None:
     ]
     assert ("classify_company", "CLASSIFY", 1, 100, True) in groups(by=["assistant_id", "pool"])
     assert groups(by="hour", until="2020-01-01") == []
-    assert api.get("/api/traces/rollups", {"by": "secret"}).status_code == 422
+    refused = api.get("/api/traces/rollups", {"by": "secret"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "by.0")
 
 
 def test_pages_by_keyset_show_every_action_once(api: Client, http: httpx.Client, shift: timedelta) -> None:
@@ -439,3 +440,28 @@ def test_feedback_never_binds_to_a_run_of_another_project(http: httpx.Client, sh
     stranger.refresh_from_db()
     own.refresh_from_db()
     assert (stranger.bound_at, own.bound_at is not None) == (None, True)
+
+
+def test_an_action_with_many_names_is_found_by_its_own(
+    api: Client, http: httpx.Client, shift: timedelta
+) -> None:
+    root = replace(clean()[0][0], run_id=uid("zebra"), trace_id=uid("zebra"), name="zebra")
+    steps = [
+        replace(root, run_id=uid(f"step {at}"), parent_run_id=root.run_id, name=f"step {at}")
+        for at in range(101)
+    ]
+    send(http, [root, *steps], [], shift)
+    for q in ("name:zebra", "zeb", "name:step"):
+        assert [row["name"] for row in api.get("/api/traces", {"q": q}).json()["items"]] == ["zebra"], q
+
+
+def test_an_action_under_way_is_found_by_the_ids_of_its_call(
+    api: Client, http: httpx.Client, shift: timedelta
+) -> None:
+    said = {"agentic.request_id": "order 7", "agentic.dispatch_id": uid("hop")}
+    root = replace(clean()[0][0], run_id=uid("slow"), trace_id=uid("slow"), end=None, metadata=said)
+    send(http, [root], [], shift)
+    for name in ("order 7", uid("hop")):
+        answer = api.get(f"/api/traces/{name}/tree")
+        assert [node["run_id"] for node in answer.json()["nodes"]] == [uid("slow")]
+    assert api.get(f"/api/traces/{uid('other')}/tree").status_code == 404
