@@ -207,3 +207,6 @@ def test_a_level_reaches_rows_that_were_not_sent(database_url: str, open_page: C
     page.get_by_role("link", name="call 1", exact=True).wait_for()
     assert page.url.endswith("?level=3")
     page.locator("[role=treegrid] tr:focus").wait_for()
+    page.keyboard.press("2")
+    page.get_by_role("link", name="step 109", exact=True).wait_for()
+    assert page.get_by_role("link", name="call 1", exact=True).count() == 0

@@ -90,13 +90,13 @@
     const at = new URL(location);
     for (const name of ["open", "closed", "from"]) at.searchParams.delete(name);
     at.searchParams.set("level", shown);
-    if ($$("tr[data-more]", grid).some((r) => level(r) < shown)) {
+    if ($$("tr[data-kind]", grid).length < +grid.getAttribute("aria-rowcount")) {
       htmx.ajax("GET", tail(at), { target: "#traces-tree", swap: "outerHTML", push: "true" })
         .then(() => roam($("[role='treegrid'] tr[tabindex='0']")));
       return;
     }
     history.replaceState(history.state, "", at);
-    $$("tr[aria-expanded]:not([data-more])", grid).reverse().forEach((r) => unfold(r, level(r) < shown));
+    $$("tr[aria-expanded]", grid).reverse().forEach((r) => unfold(r, level(r) < shown));
     if (row.hidden) roam(rows(grid)[0]);
   };
   const treeKeys = (e, grid, row) => {
@@ -219,7 +219,8 @@
     const link = e.target.closest("a[data-into]");
     if (!link || !window.htmx || e.ctrlKey || e.metaKey || e.shiftKey) return;
     e.preventDefault();
-    htmx.ajax("GET", inTree(link), { source: link, target: link.dataset.into, swap: "outerHTML", push: "true" });
+    htmx.ajax("GET", inTree(link), { source: link, target: link.dataset.into, swap: "outerHTML", push: "true" })
+      .then(() => { if (link.dataset.turn) $("[role='treegrid']").scrollIntoView({ block: link.dataset.turn }); });
   });
   // Its address with the tree as it stands: other rows may have been opened and closed since the link was written.
   const inTree = (link) => {
