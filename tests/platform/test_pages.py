@@ -4,6 +4,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
@@ -123,3 +124,13 @@ def test_an_action_that_was_quiet_for_long_is_stalled_in_the_list_too() -> None:
     assert line_of(row, row.heard_at + STALL_AFTER).status == "running"
     assert line_of(row, row.heard_at + 2 * STALL_AFTER).status == "stalled"
     assert line_of(action("done", "ok", 2.0), row.heard_at + 2 * STALL_AFTER).status == "ok"
+
+
+@pytest.mark.parametrize(
+    "step", ["1f577c6e 39ff 4c10 9743 e853a0141c34", "1f57-7c6e39ff-4c10-9743-e853a0141c34"]
+)
+def test_a_step_whose_id_is_nearly_one_is_not_found(admin_client: Client, step: str) -> None:
+    """The store takes ids in their usual form alone; what Python reads more kindly was an error of the database."""
+    panel = {"HX-Request": "true", "HX-Target": "traces-panel"}
+    path = f"/traces/1f577c6e-39ff-4c10-9743-e853a0141c34/hops/{step}"
+    assert admin_client.get(path, headers=panel).status_code == 404

@@ -174,8 +174,9 @@ def uuid_text(raw: bytes) -> str:
 
 def uuid_bytes(text: str) -> bytes:
     """Return the 16 bytes of a UUID in its usual form. Raises ValueError."""
-    raw = bytes.fromhex(text.replace("-", "")) if len(text) == 36 else b""
-    if len(raw) != 16:
+    usual = len(text) == 36 and text[8:24:5] == "----"
+    raw = bytes.fromhex(text.replace("-", "")) if usual else b""
+    if len(raw) != 16:  # blanks are passed over by `fromhex`, and would be an error of the database
         raise ValueError("must be a UUID")
     return raw
 
