@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from platform_site import home as home_reads
 from platform_site import patterns
+from platform_site.lib.access import needs
 from platform_site.lib.etag import revalidated
 from platform_site.lib.htmx import render_page, wants_fragment
 from platform_site.standing import standing
@@ -52,9 +53,8 @@ def home(request: HttpRequest) -> HttpResponseBase:
     return revalidated(request, response, ignore=[str(one).encode() for one in clocks])
 
 
+@needs("registry_app.view_graphrecord")
 def _drift(request: HttpRequest) -> HttpResponse:
-    if not request.user.has_perm("registry_app.view_graphrecord"):
-        raise PermissionDenied("Seeing what has drifted needs the permission registry_app.view_graphrecord.")
     return render(request, "routing/_drift.html", {"drift": current_drift()})
 
 
