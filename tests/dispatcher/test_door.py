@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 import uvicorn
 
@@ -49,10 +50,21 @@ class Reader:
         await send({"type": "http.response.body", "body": b"%4d" % size})
 
 
+class Teller:
+    """Answers with its path, in pieces of unsaid length, and with what the query asks for as a header."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"x-asked", unquote_to_bytes(scope["query_string"]))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for part in scope["path"].split("/"):
+            await send({"type": "http.response.body", "body": part.encode(), "more_body": True})
+        await send({"type": "http.response.body"})
+
+
 @contextmanager
-def serving(app: Held | Reader) -> Iterator[socket.socket]:
+def serving(app: Held | Reader | Teller, **settings: Any) -> Iterator[socket.socket]:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http=Door, lifespan="off", log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, http=Door, lifespan="off", log_level="critical", **settings))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     with socket.create_connection(listener.getsockname(), 10) as caller:
@@ -88,3 +100,49 @@ def test_a_body_in_pieces_is_read_and_the_next_request_too() -> None:
             caller.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
             caller.sendall(b" more")
             assert caller.recv(65_536).endswith(b"\r\n\r\n   9")
+
+
+def test_requests_sent_ahead_are_answered_in_their_order() -> None:
+    with serving(Teller()) as caller:
+        caller.sendall(
+            b"GET /one/%20two HTTP/1.1\r\nhost: x\r\n\r\n"
+            b"HEAD /three HTTP/1.1\r\nhost: x\r\n\r\n"
+            b"GET /four HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        )
+        first, second, third = caller.makefile("rb").read().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert first.endswith(b"\r\n\r\n3\r\none\r\n4\r\n two\r\n0\r\n\r\n")
+    assert second.endswith(b"x-asked: \r\n\r\n")
+    assert b"\r\nconnection: close\r\n" in third
+    assert third.endswith(b"\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
+
+
+def test_nothing_in_a_header_begins_another() -> None:
+    with serving(Teller()) as caller:
+        caller.sendall(b"GET /?a%0D%0Aset-cookie:b HTTP/1.1\r\nhost: x\r\n\r\n")
+        said = caller.makefile("rb").read()
+    assert said.startswith(b"HTTP/1.1 500 ")
+    assert b"set-cookie" not in said
+
+
+def test_who_asks_whether_to_go_on_is_told() -> None:
+    with serving(Reader()) as caller:
+        caller.sendall(
+            b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        assert caller.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        caller.sendall(b"4\r\nmore\r\n0\r\n\r\n")
+        assert caller.recv(65_536).endswith(b"\r\n\r\n   4")
+
+
+def test_a_connection_that_served_is_closed_in_silence() -> None:
+    with serving(Teller(), timeout_keep_alive=0) as caller:
+        caller.sendall(b"GET /one HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert caller.makefile("rb").read().count(b"HTTP/1.1 ") == 1
+
+
+def test_an_upgrade_is_answered_as_if_it_was_not_asked_for() -> None:
+    with serving(Teller()) as caller:
+        caller.sendall(b"GET /one HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n")
+        said = caller.makefile("rb").read()
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.endswith(b"\r\n\r\n3\r\none\r\n0\r\n\r\n")
