@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from random import getrandbits
 
-_VERSION, _VARIANT = 0x4 << 76, 0x2 << 62
-_CLEAR = ~((0xF << 76) | (0x3 << 62))
-
 
 def new_uuid() -> str:
     """A version 4 UUID."""
-    digits = f"{(getrandbits(128) & _CLEAR) | _VERSION | _VARIANT:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def new_traceparent() -> tuple[str, str]:
