@@ -27,20 +27,25 @@ class Bill:
     own_cost: Decimal | None = None
 
 
+#: The bill of what reported nothing.
+NOTHING = Bill()
+
+
 def roll_up(forest: Forest, kinds: Mapping[str, Kind]) -> dict[str, Bill]:
-    """A bill for every node id, children before parents, without recursion."""
-    bills = {node_id: Bill() for node_id in forest.order}
+    """The bill of every node in whose subtree something was reported, children before parents, without recursion."""
+    bills: dict[str, Bill] = {}
     for node_id in reversed(forest.order):
-        bill = bills[node_id]
-        run = forest.run(node_id)
+        bill, run = bills.get(node_id), forest.runs.get(node_id)
         if run is not None and kinds[node_id] == "llm":
+            bill = bill or Bill()
             if bill.tokens is None:
                 bill.tokens = bill.own_tokens = _tokens(run)
             if bill.cost is None:
                 bill.cost = bill.own_cost = run.cost
+            bills[node_id] = bill
         parent = forest.parents[node_id]
-        if parent is not None:
-            _add(bills[parent], bill)
+        if parent is not None and bill is not None:
+            _add(bills.setdefault(parent, Bill()), bill)
     return bills
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from contract.graph_spec import assistant_uuid
 from contract.headers import BAGGAGE_ADDRESS
-from traces_app.links import Placeholder
 from traces_app.rows import DispatchRow, RunRow
 from traces_app.tree import Finding, Kind, NodeStatus, Severity
 
@@ -211,10 +210,9 @@ def misrouted(hop: DispatchRow, run: RunRow | None) -> dict[str, tuple[str, str]
 
 def missing_parent(scene: Scene) -> Iterator[Found]:
     """Rows name a parent that never arrived; they are parked under a placeholder."""
-    for node_id in scene.forest.order:
-        item = scene.forest.items[node_id]
+    for node_id, item in scene.forest.placeholders.items():
         children = scene.forest.children.get(node_id, [])
-        if not isinstance(item, Placeholder) or item.synthetic or not children:
+        if item.synthetic or not children:
             continue
         ends = [scene.forest.items[child].end for child in children]
         if not any(settled(end, scene.now) for end in ends):

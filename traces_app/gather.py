@@ -102,7 +102,11 @@ def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> W
     """The records that touch these traces, runs or requests."""
     ids = {run.dispatch_id for run in runs if run.dispatch_id and _UUID.fullmatch(run.dispatch_id)}
     known = {run.run_id: run for run in runs}
-    roots = {run.run_id for run in runs if _may_begin(run, known.get(run.parent_run_id or ""))}
+    roots = {
+        run.run_id
+        for run in runs
+        if run.parent_run_id is None or _may_begin(run, known.get(run.parent_run_id))
+    }
     w3c = {run.w3c_trace_id for run in runs if run.w3c_trace_id}
     w3c |= {hop.w3c_trace_id for hop in hops if hop.w3c_parent_id}
     requests = {hop.request_id for hop in hops} | {caller_request_id(run) for run in runs}
@@ -117,11 +121,10 @@ def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> W
 
 
 def _may_begin(run: RunRow, parent: RunRow | None) -> bool:
-    """Whether a call may have begun with this run: nothing is above it, or what is above is not of the same call."""
-    if run.parent_run_id is None:
-        return True
-    above = (parent.pool, parent.dispatch_id) if parent else ()
-    return bool(run.pool) and above != (run.pool, run.dispatch_id)
+    """Whether a call may have begun with this run: what is above it is not of the same call."""
+    return bool(run.pool) and not (
+        parent and parent.pool == run.pool and parent.dispatch_id == run.dispatch_id
+    )
 
 
 def _hops(cursor: Any, which: Which) -> list[DispatchRow]:

@@ -15,7 +15,8 @@ from traces_app.rows import DispatchRow, RunRow
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_REQUEST_NAMES = ("request_id", "x-request-id", "agentic.request_id", "http.request.header.x-request-id")
+_BY_WEIGHT = ("request_id", "x-request-id", "agentic.request_id", "http.request.header.x-request-id")
+_REQUEST_NAMES = frozenset(_BY_WEIGHT)
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 
 
@@ -29,6 +30,9 @@ class Placeholder:
     synthetic: bool = False
     start: None = None
     end: None = None
+    pool: None = None
+    assistant_id: None = None
+    routing_version: None = None
 
 
 Item = RunRow | DispatchRow | Placeholder
@@ -42,6 +46,7 @@ class Forest:
     #: The items again, by what they are; hops in display order.
     runs: dict[str, RunRow] = field(default_factory=dict)
     hops: dict[str, DispatchRow] = field(default_factory=dict)
+    placeholders: dict[str, Placeholder] = field(default_factory=dict)
     parents: dict[str, str | None] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     roots: list[str] = field(default_factory=list)
@@ -127,19 +132,18 @@ class _Index:
             self.spans.setdefault((run.w3c_trace_id, run.w3c_span_id), node_id)
         if run.run_id == run.trace_id or (run.source == "otlp" and not run.w3c_parent_id):
             self.trace_roots.setdefault(run.trace_id, node_id)
-        request = caller_request_id(run)
-        if request and not run.dispatch_id:
+        request = "" if run.dispatch_id else caller_request_id(run)
+        if request:
             self.requests.setdefault(request, node_id)
 
 
 def caller_request_id(run: RunRow) -> str:
     """The `x-request-id` a caller noted on its own span, the join that survives stripped headers."""
     noted = run.metadata
-    for name in _REQUEST_NAMES if noted else ():
-        value = noted.get(name)
-        if isinstance(value, str) and value:
-            return value
-    return ""
+    if _REQUEST_NAMES.isdisjoint(noted):
+        return ""
+    values = (noted.get(name) for name in _BY_WEIGHT)
+    return next((value for value in values if isinstance(value, str) and value), "")
 
 
 def _claim_pool_roots(forest: Forest, index: _Index) -> None:
@@ -154,7 +158,9 @@ def _claim_pool_roots(forest: Forest, index: _Index) -> None:
         if node_id in forest.hop_of:
             continue
         run = forest.runs[node_id]
-        hop = index.dispatch_nodes.get(run.dispatch_id or "")
+        hop = index.dispatch_nodes.get(run.dispatch_id) if run.dispatch_id else None
+        if hop is None and run.parent_run_id in forest.runs:
+            continue  # most rows: nobody claims them
         parent = forest.run(_own_parent(forest, index, run))
         if hop is not None and _enters_pool(run, parent, forest.hop(hop)):
             _claim(forest, hop, node_id)
@@ -182,7 +188,7 @@ def _claim(forest: Forest, hop_id: str, run_id: str) -> None:
 
 def _own_parent(forest: Forest, index: _Index, run: RunRow) -> str | None:
     """The stored parent a run names itself, by run id or by span id."""
-    if run.parent_run_id and forest.run(run.parent_run_id):
+    if run.parent_run_id in forest.runs:
         return run.parent_run_id
     if run.w3c_trace_id and run.w3c_parent_id:
         return index.spans.get((run.w3c_trace_id, run.w3c_parent_id))
@@ -226,9 +232,9 @@ def _hop_parent(forest: Forest, index: _Index, hop: DispatchRow) -> str | None:
 
 
 def _placeholder(forest: Forest, node_id: str, trace_id: str, *, synthetic: bool = False) -> str:
-    known = forest.items.get(node_id)
-    if not isinstance(known, Placeholder):
-        forest.items[node_id] = Placeholder(node_id, trace_id, synthetic)
+    known = forest.placeholders.get(node_id)
+    if known is None:
+        forest.items[node_id] = forest.placeholders[node_id] = Placeholder(node_id, trace_id, synthetic)
         forest.parents[node_id] = None
     elif trace_id < known.trace_id:
         known.trace_id = trace_id  # two children disagree: take one by content, not by arrival
@@ -240,7 +246,9 @@ def _park_placeholders(forest: Forest, index: _Index) -> None:
 
     That is under the hop of the rows that name it, else under the root of its trace.
     """
-    lost = [item for item in forest.items.values() if isinstance(item, Placeholder) and not item.synthetic]
+    if not forest.placeholders:
+        return
+    lost = [item for item in forest.placeholders.values() if not item.synthetic]
     hops = _hops_below(forest, index)
     by_trace: dict[str, list[Placeholder]] = {}
     for item in lost:
@@ -269,10 +277,9 @@ def _park_in_trace(forest: Forest, index: _Index, trace_id: str, absent: list[Pl
 def _hops_below(forest: Forest, index: _Index) -> dict[str, str]:
     """Placeholder id → the hop its rows ran under, the least one when they differ."""
     found: dict[str, str] = {}
-    for node_id, parent in forest.parents.items():
-        run = forest.run(node_id)
-        hop = index.dispatch_nodes.get(run.dispatch_id or "") if run else None
-        if parent and hop and isinstance(forest.items[parent], Placeholder):
+    for node_id, run in forest.runs.items():
+        hop, parent = index.dispatch_nodes.get(run.dispatch_id or ""), forest.parents[node_id]
+        if hop and parent and parent in forest.placeholders:
             found[parent] = min(found.get(parent, hop), hop)
     return found
 
@@ -280,7 +287,10 @@ def _hops_below(forest: Forest, index: _Index) -> dict[str, str]:
 def _cut_cycles(forest: Forest) -> None:
     """Cut each ring of parents once, at its earliest member."""
     done: set[str] = set()
-    for start in forest.parents:
+    for start, above in forest.parents.items():
+        if above is None or above in done:
+            done.add(start)
+            continue
         path: list[str] = []
         seen: set[str] = set()
         at: str | None = start
@@ -323,10 +333,9 @@ def _arrange(forest: Forest) -> None:
 
 def _arrival_keys(forest: Forest) -> dict[str, tuple[datetime, str]]:
     """Sort keys in which a placeholder counts from its earliest child."""
-    keys = {node_id: sort_key(forest, node_id) for node_id in forest.items}
-    for node_id in [*forest.children]:
-        item = forest.items[node_id]
-        if isinstance(item, Placeholder):
+    keys = {node_id: (item.start or FAR_FUTURE, node_id) for node_id, item in forest.items.items()}
+    for node_id in forest.children:
+        if node_id in forest.placeholders:
             starts = [keys[child][0] for child in forest.children[node_id]]
             keys[node_id] = (min(starts), node_id)
     return keys

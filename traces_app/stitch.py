@@ -44,7 +44,7 @@ def stitch(
     missing = _missing(forest, kinds, moment, whole=whole)
     findings = diagnose.diagnose(diagnose.Scene(forest, kinds, statuses, moment))
     nodes = _nodes(forest, kinds, statuses, findings)
-    trace_ids = sorted({one.trace_id for one in forest.items.values() if isinstance(one, RunRow)})
+    trace_ids = sorted({run.trace_id for run in forest.runs.values()})
     tree = StitchedTree(
         trace_ids=tuple(trace_ids),
         state=_state(forest, statuses, missing, moment),
@@ -63,22 +63,23 @@ def is_worker_root(run: RunRow) -> bool:
 def kinds_of(forest: Forest) -> dict[str, Kind]:
     """Above the first hop everything is the caller's; below a pool root it is a node of the graph."""
     kinds: dict[str, Kind] = {}
-    in_pool: set[str] = set()
+    in_pool: set[str | None] = set()
     for node_id in forest.order:
-        item = forest.items[node_id]
-        parent = forest.parents[node_id]
-        inside = parent in in_pool
-        if isinstance(item, DispatchRow):
+        inside = forest.parents[node_id] in in_pool
+        run = forest.runs.get(node_id)
+        kind: Kind
+        if node_id in forest.hop_of:
+            kind = "pool"
+        elif run is not None:
+            is_root = not inside and is_worker_root(run)
+            kind = "pool" if is_root else KIND_OF_TYPE.get(run.run_type, "node" if inside else "caller")
+        elif node_id in forest.hops:
             kinds[node_id] = "dispatcher"
             continue
-        if isinstance(item, Placeholder):
-            below = inside or _inside_by_children(forest, node_id)
-            kinds[node_id] = "pool" if node_id in forest.hop_of else "node" if below else "caller"
-        elif node_id in forest.hop_of or (not inside and is_worker_root(item)):
-            kinds[node_id] = "pool"
         else:
-            kinds[node_id] = KIND_OF_TYPE.get(item.run_type, "node" if inside else "caller")
-        if kinds[node_id] in ("pool", "node") or inside:
+            kind = "node" if inside or _inside_by_children(forest, node_id) else "caller"
+        kinds[node_id] = kind
+        if inside or kind in ("pool", "node"):
             in_pool.add(node_id)
     return kinds
 
@@ -93,23 +94,24 @@ def _inside_by_children(forest: Forest, node_id: str) -> bool:
 
 
 def _statuses(forest: Forest, kinds: dict[str, Kind], now: datetime) -> dict[str, NodeStatus]:
-    quiet = now - _last_news(forest) > STALL_AFTER
-    ended_under: dict[str, bool] = {}
+    quiet: bool | None = None  # of the whole, asked where something is still open
+    ended_under: dict[str | None, bool] = {None: False}
     statuses: dict[str, NodeStatus] = {}
     for node_id in forest.order:
-        item = forest.items[node_id]
-        parent = forest.parents[node_id]
-        over = ended_under.get(parent or "", False)
-        if isinstance(item, DispatchRow):
-            over = (
-                item.ended_at is not None
-                and now - item.ended_at > diagnose.FLUSH_GRACE
-                and item.spans_the_run
-            )
-        ended_under[node_id] = over
-        status = _own_status(item)
-        statuses[node_id] = "stalled" if status == "running" and (over or quiet) else status
+        run, hop = forest.runs.get(node_id), forest.hops.get(node_id)
+        over = ended_under[node_id] = ended_under[forest.parents[node_id]] if hop is None else _over(hop, now)
+        status = run.status if run else _own_status(forest.items[node_id])
+        if status == "running":
+            if quiet is None:
+                quiet = now - _last_news(forest) > STALL_AFTER
+            status = "stalled" if over or quiet else status
+        statuses[node_id] = status
     return statuses
+
+
+def _over(hop: DispatchRow, now: datetime) -> bool:
+    """Whether the call ended so long ago that nothing under it can still be at work."""
+    return hop.ended_at is not None and now - hop.ended_at > diagnose.FLUSH_GRACE and hop.spans_the_run
 
 
 def _own_status(item: Item) -> NodeStatus:
@@ -133,20 +135,21 @@ def _missing(forest: Forest, kinds: dict[str, Kind], now: datetime, *, whole: bo
     absent: list[Missing] = []
     unknown_hops: dict[str, str] = {}
     counted: dict[str, int] = {}
-    known_hops = {item.id for item in forest.items.values() if isinstance(item, DispatchRow)}
+    known_hops = {hop.id for hop in forest.hops.values()}
     for node_id in forest.order:
-        item = forest.items[node_id]
-        if isinstance(item, Placeholder):
-            if not item.synthetic:
+        run = forest.runs.get(node_id)
+        if run is not None:
+            if run.dispatch_id:
+                counted[run.dispatch_id] = counted.get(run.dispatch_id, 0) + 1
+                if run.dispatch_id not in known_hops and diagnose.settled(run.end, now):
+                    unknown_hops[run.dispatch_id] = run.pool or ""
+            continue
+        hop = forest.hops.get(node_id)
+        if hop is None:
+            if not forest.placeholders[node_id].synthetic:
                 absent.append(Missing(node_id, _source(forest, kinds, node_id), "named as a parent"))
-        elif isinstance(item, DispatchRow):
-            if item.run_id and node_id not in forest.pool_roots and not _flushing(item, now):
-                absent.append(Missing(item.run_id, item.pool, "the pool named this run, no span of it came"))
-        else:
-            if item.dispatch_id:
-                counted[item.dispatch_id] = counted.get(item.dispatch_id, 0) + 1
-                if item.dispatch_id not in known_hops and diagnose.settled(item.end, now):
-                    unknown_hops[item.dispatch_id] = item.pool or ""
+        elif hop.run_id and node_id not in forest.pool_roots and not _flushing(hop, now):
+            absent.append(Missing(hop.run_id, hop.pool, "the pool named this run, no span of it came"))
     absent += [
         Missing(hop, "dispatcher", f"the dispatch record {pool} ran under")
         for hop, pool in sorted(unknown_hops.items())
@@ -183,11 +186,8 @@ def _state(
 ) -> TreeState:
     held = set(statuses.values())
     waiting = any(
-        isinstance(item, DispatchRow)
-        and item.run_id
-        and node_id not in forest.pool_roots
-        and _flushing(item, now)
-        for node_id, item in forest.items.items()
+        hop.run_id and node_id not in forest.pool_roots and _flushing(hop, now)
+        for node_id, hop in forest.hops.items()
     )
     if "running" in held or waiting:
         return "running"
@@ -209,23 +209,22 @@ def _nodes(
     pools: dict[str | None, str] = {}
     nodes: list[Node] = []
     for node_id in forest.order:
-        item = forest.items[node_id]
-        parent, kind, bill = forest.parents[node_id], kinds[node_id], bills[node_id]
+        item, run = forest.items[node_id], forest.runs.get(node_id)
+        parent, kind, bill = forest.parents[node_id], kinds[node_id], bills.get(node_id, billing.NOTHING)
         depth = depths[node_id] = depths[parent] + 1
         above = "" if kind == "caller" else pools.get(parent, "")
-        pool = pools[node_id] = above if isinstance(item, Placeholder) else item.pool or above
-        run = item if isinstance(item, RunRow) else None
+        pool = pools[node_id] = item.pool or above
         # By place: to look up twenty-five names would take as long as all the rest.
         # fmt: off
         nodes.append(
             Node(
-                node_id, parent, depth, kind, _name(forest, node_id, item),
-                "" if isinstance(item, Placeholder) else item.assistant_id or "", pool,
+                node_id, parent, depth, kind, run.name or run.run_type if run else _name(forest, node_id, item),
+                item.assistant_id or "", pool,
                 statuses[node_id], item.start, item.end, bill.tokens, bill.cost, bill.own_tokens, bill.own_cost,
-                run.model or "" if run else "", _error(item), run.run_id if run else None,
+                run.model or "" if run else "", run.error or "" if run else _error(item), run.run_id if run else None,
                 tuple(findings.get(node_id, ())), len(forest.children.get(node_id, ())), sizes[node_id] - 1,
                 run.first_token if run else None, shifts.get(node_id, 0.0),
-                None if isinstance(item, Placeholder) else item.routing_version,
+                item.routing_version,
                 run.tags if run else (), run.trace_id if run else "",
             )
         )
@@ -234,22 +233,17 @@ def _nodes(
 
 
 def _name(forest: Forest, node_id: str, item: Item) -> str:
-    if isinstance(item, RunRow):
-        return item.name or item.run_type
+    """What a hop or a placeholder is called."""
     if isinstance(item, DispatchRow):
         return f"{item.method} {item.path}" if item.path else "dispatch"
-    if item.synthetic:
+    if isinstance(item, Placeholder) and item.synthetic:
         hops = [hop for hop in map(forest.hop, forest.children.get(node_id, ())) if hop]
         return min((hop.key_name or hop.caller for hop in hops), default="") or "caller"
     return f"missing span {node_id.removeprefix('missing:')[:8]}"
 
 
 def _error(item: Item) -> str:
-    if isinstance(item, RunRow):
-        return item.error or ""
-    if isinstance(item, DispatchRow):
-        return item.error or item.error_kind
-    return ""
+    return item.error or item.error_kind if isinstance(item, DispatchRow) else ""
 
 
 def _sizes(forest: Forest) -> dict[str, int]:
@@ -264,7 +258,7 @@ def _sizes(forest: Forest) -> dict[str, int]:
 def _shifts(forest: Forest) -> dict[str, float]:
     """Milliseconds that bring a pool whose clock is off into the window of its hop, for its whole subtree."""
     shifts: dict[str, float] = {}
-    for node_id in forest.order:
+    for node_id in forest.order if forest.hops else ():
         if node_id in forest.hop_of:
             run, hop = forest.run(node_id), forest.hop(forest.hop_of[node_id])
             shift = diagnose.clock_offset_ms(run, hop) if run and hop else 0.0

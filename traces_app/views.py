@@ -35,8 +35,11 @@ from traces_app.pages.window import Fold
 from traces_app.store import reader
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.http import HttpRequest
 
+    from feedback_app.selectors import FeedbackRow
     from traces_app.pages.rows import TreeTable
     from traces_app.tree import Node, StitchedTree
 
@@ -192,9 +195,9 @@ def _answer(
     if step is None:
         node = _node_of(_tree(request, place), place.step or "")
         step = steps.Step(node, ())
-    response = render(
-        request, "traces/_panel.html", _panel_context(request, place, step, form), status=status
-    )
+    feedback = feedback_selectors.for_runs([step.node.run_id])
+    context = _panel_context(request, place, step, feedback, form)
+    response = render(request, "traces/_panel.html", context, status=status)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 
@@ -221,7 +224,7 @@ def _page(
     context: dict[str, Any] = {"selected": None}
     if node is not None:
         step = _step(node.run_id or node.id) or steps.Step(node, ())
-        context = _panel_context(request, place, step, form)
+        context = _panel_context(request, place, step, feedback, form)
     context |= _page_context(place, tree, node, feedback)
     context["table"] = _table(request, place, tree, node, "all" if fragment else "opening")
     response = render_page(request, PAGE, context, partial="tree", status=status)
@@ -230,7 +233,11 @@ def _page(
 
 
 def _panel_context(
-    request: HttpRequest, place: Place, step: steps.Step, form: FeedbackForm | None
+    request: HttpRequest,
+    place: Place,
+    step: steps.Step,
+    feedback: Mapping[str, list[FeedbackRow]],
+    form: FeedbackForm | None,
 ) -> dict[str, Any]:
     node = step.node
     common = {
@@ -240,7 +247,7 @@ def _panel_context(
     if step.detail is None:
         facts = record_facts(step.record) if step.record else []
         return common | panel.hop_panel(step.path, node, facts, place.tab)
-    rows = feedback_selectors.for_runs([node.run_id]).get(node.run_id or "", [])
+    rows = feedback.get(node.run_id or "", [])
     return (
         common
         | {
@@ -270,7 +277,7 @@ def _page_context(
     place: Place,
     tree: StitchedTree,
     selected: Node | None,
-    feedback: dict[str, list[Any]],
+    feedback: Mapping[str, list[FeedbackRow]],
 ) -> dict[str, Any]:
     story = tree.story
     hops = [node for node in tree.nodes if node.kind == "dispatcher" and reader.valid_uuid(node.id)]

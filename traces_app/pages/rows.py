@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 KIND_WORDS = {"pool": "pool root", "llm": "LLM"}
 MAX_INDENT = 12
 #: Rows that a page sends at first: more than a screen shows. Those that follow come once it answers.
-OPENING = 50
+OPENING = 32
 #: Trees with more rows than this have a map of their time above them.
 MAPPED = 200
 #: Levels offered by number; the keys 1 to 9 reach them too.
