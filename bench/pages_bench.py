@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -156,8 +155,9 @@ def in_browser(trace: str, database_url: str, *, with_peers: bool) -> dict[str, 
     from django.test import Client
     from playwright.sync_api import sync_playwright
 
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
+    from tests.browser.chromium import CHROMIUM, launch
+
+    if not CHROMIUM:
         return {"skipped": "no Chromium is installed"}
     client = Client()
     client.force_login(User.objects.get(username="bench"))
@@ -176,7 +176,7 @@ def in_browser(trace: str, database_url: str, *, with_peers: bool) -> dict[str, 
         # The ORM sees Playwright's loop in this thread and would refuse to drop the database.
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
         playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = launch(playwright)
         stack.callback(browser.close)
         seen: dict[str, list[dict[str, float]]] = {name: [] for name in targets}
         for _ in range(VISITS + 1):  # the first is the process's own first, and left out

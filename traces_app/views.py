@@ -226,7 +226,8 @@ def _page(
         step = _step(node.run_id or node.id) or steps.Step(node, ())
         context = _panel_context(request, place, step, feedback, form)
     context |= _page_context(place, tree, node, feedback)
-    context["table"] = _table(request, place, tree, node, "all" if fragment else "opening")
+    whole = fragment or asked_number(request, "from")  # who asks for what follows has seen the beginning
+    context["table"] = _table(request, place, tree, node, "all" if whole else "opening")
     response = render_page(request, PAGE, context, partial="tree", status=status)
     patch_vary_headers(response, ["HX-Target"])
     return response

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.browser.chromium import launch
 from tests.integration.conftest import PASSWORD, Platform, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.browser
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture
 def page(platform: Platform) -> Iterator[Page]:
     """A signed-in operator's window; what its console calls an error fails the test."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = launch(playwright)
         page = browser.new_page(base_url=platform.url)
         told: list[str] = []
         page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
