@@ -186,7 +186,7 @@ def test_json_of_another_shape_is_400_and_names_the_field(
         ({"traceId": "xy"}, "traceId: must be hexadecimal"),
         ({"startTimeUnixNano": "soon"}, "startTimeUnixNano: must be a whole number"),
         ({"endTimeUnixNano": "32472144001000000000"}, "endTimeUnixNano: must be a number of 64 bits"),
-        ({"startTimeUnixNano": "-1"}, "time: must not be before 1970"),
+        ({"startTimeUnixNano": "-1"}, "startTimeUnixNano: must not be before 1970"),
         ({"status": "bad"}, "status: Expected `object | null`, got `str`"),
         (
             {"attributes": [{"key": "k", "value": 7}]},

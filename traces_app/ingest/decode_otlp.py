@@ -30,7 +30,7 @@ from traces_app.store.pack import opened
 from traces_app.store.records import Bundle, Copy, Kind, RunPart, Status, digest64, run_id_of_span, uuid_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 #: The names each thing goes by, the best first.
 _NAMES = {
@@ -54,8 +54,22 @@ _NAMES = {
     "kind": ("langsmith.span.kind",),
     "operation": ("gen_ai.operation.name",),
     "openinference_kind": ("openinference.span.kind",),
-    "model": ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "embedding.model_name"),
-    "provider": ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system"),
+    "model": (
+        "gen_ai.response.model",
+        "gen_ai.request.model",
+        "llm.model_name",
+        "embedding.model_name",
+        "ls_model_name",
+        "langsmith.metadata.ls_model_name",
+    ),
+    "provider": (
+        "gen_ai.provider.name",
+        "gen_ai.system",
+        "llm.provider",
+        "llm.system",
+        "ls_provider",
+        "langsmith.metadata.ls_provider",
+    ),
     "prompt_tokens": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt"),
     "completion_tokens": (
         "gen_ai.usage.output_tokens",
@@ -68,9 +82,6 @@ _NAMES = {
 }
 #: What is stored elsewhere and does not stay as metadata.
 _TAKEN = frozenset({"inputs", "outputs", "tags", "trace_name"})
-_MEANING = {
-    name: (what, rank, what in _TAKEN) for what, names in _NAMES.items() for rank, name in enumerate(names)
-}
 _OPERATIONS = {
     "chat": "llm",
     "text_completion": "llm",
@@ -95,6 +106,20 @@ _OPEN, _DONE, _FAILED = Status.RUNNING, Status.OK, Status.ERROR
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
 
+class Source(msgspec.Struct, array_like=True):
+    """What the spans of one scope have in common."""
+
+    #: Resource and scope, where they say something.
+    extra: dict[str, Any]
+    #: Whether the LangSmith SDK made them of runs, which it may also send as runs.
+    copy: bool
+
+
+def _source(resource: dict[str, Any], scope: str) -> Source:
+    said = {"resource": resource, "scope": scope}
+    return Source({k: v for k, v in said.items() if v}, made_by_langsmith(scope, resource))
+
+
 class Span(msgspec.Struct, gc=False, array_like=True):
     """A span of either wire form, in plain values; packed, they are what its digest is of."""
 
@@ -108,12 +133,9 @@ class Span(msgspec.Struct, gc=False, array_like=True):
     message: str
     attributes: dict[str, Any]
     #: (name, time in ns, attributes)
-    events: list[tuple[str, int, dict[str, Any]]]
-    links: list[tuple[str, str]]
-    scope: str
-    resource: dict[str, Any]
-    #: Whether the LangSmith SDK made it of a run, which it may also send as a run.
-    copy: bool
+    events: Sequence[tuple[str, int, dict[str, Any]]]
+    links: Sequence[tuple[str, str]]
+    source: Source
 
 
 _pack_into = msgspec.msgpack.Encoder().encode_into
@@ -128,36 +150,33 @@ def read_protobuf(body: bytes) -> Iterator[list[Span]]:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
         raise RefusedError(400, f"body: {error}") from error
-    by_trace: dict[bytes, list[tuple[Any, str, dict[str, Any], bool]]] = defaultdict(list)
+    by_trace: dict[bytes, list[tuple[Any, Source]]] = defaultdict(list)
     for group in request.resource_spans:
         resource = _attributes(group.resource.attributes)
         for scope_spans in group.scope_spans:
-            scope = scope_spans.scope.name
-            copy = made_by_langsmith(scope, resource)
+            source = _source(resource, scope_spans.scope.name)
             for span in scope_spans.spans[:]:
-                by_trace[span.trace_id].append((span, scope, resource, copy))
-    for found in by_trace.values():
-        yield [_protobuf_span(*one) for one in found]
+                by_trace[span.trace_id].append((span, source))
+    for trace_id, found in by_trace.items():
+        yield [_protobuf_span(trace_id, *one) for one in found]
 
 
-def _protobuf_span(s: Any, scope: str, resource: dict[str, Any], copy: bool) -> Span:
-    status = s.status
+def _protobuf_span(trace_id: bytes, s: Any, source: Source) -> Span:
     events, links = s.events, s.links
+    code, message = (s.status.code, s.status.message) if s.HasField("status") else (0, "")
     return Span(
-        s.trace_id,
+        trace_id,
         s.span_id,
         s.parent_span_id,
         s.name,
         s.start_time_unix_nano,
         s.end_time_unix_nano,
-        status.code,
-        status.message,
+        code,
+        message,
         _attributes(s.attributes),
-        [(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in events] if events else [],
-        [(k.trace_id.hex(), k.span_id.hex()) for k in links] if links else [],
-        scope,
-        resource,
-        copy,
+        [(e.name, e.time_unix_nano, _attributes(e.attributes)) for e in events] if events else (),
+        [(k.trace_id.hex(), k.span_id.hex()) for k in links] if links else (),
+        source,
     )
 
 
@@ -277,8 +296,8 @@ def read_json(body: bytes) -> Iterator[list[Span | Unread]]:
         for group in _request(body).resource_spans or ():
             resource = _json_attributes(group.resource.attributes if group.resource else None)
             for spans in group.scope_spans or ():
-                scope = (spans.scope.name if spans.scope else None) or ""
-                found += [_json_span_or_why_not(raw, scope, resource) for raw in spans.spans or ()]
+                source = _source(resource, (spans.scope.name if spans.scope else None) or "")
+                found += [_json_span_or_why_not(raw, source) for raw in spans.spans or ()]
     except _UNREADABLE as error:
         raise RefusedError(400, _reason(error, "body")) from error
     yield found
@@ -295,22 +314,22 @@ def _reason(error: Exception, whole: str) -> str:
     return f"{place.strip('.`') or whole}: {said}"
 
 
-def _json_span_or_why_not(raw: msgspec.Raw, scope: str, resource: dict[str, Any]) -> Span | Unread:
+def _json_span_or_why_not(raw: msgspec.Raw, source: Source) -> Span | Unread:
     try:
-        return _json_span(_span(raw), scope, resource)
+        return _json_span(_span(raw), source)
     except _UNREADABLE as error:
         return _reason(error, "span"), bytes(raw)
 
 
-def _json_span(s: _Span, scope: str, resource: dict[str, Any]) -> Span:
+def _json_span(s: _Span, source: Source) -> Span:
     status = s.status or _Status()
     return Span(
         _hex(s.trace_id, "traceId"),
         _hex(s.span_id, "spanId"),
         _hex(s.parent_span_id, "parentSpanId"),
         s.name or "",
-        _whole(s.start_time_unix_nano, "startTimeUnixNano"),
-        _whole(s.end_time_unix_nano, "endTimeUnixNano"),
+        _time(s.start_time_unix_nano, "startTimeUnixNano"),
+        _time(s.end_time_unix_nano, "endTimeUnixNano"),
         _ERROR if status.code in (_ERROR, "STATUS_CODE_ERROR") else 0,
         status.message or "",
         _json_attributes(s.attributes),
@@ -319,9 +338,7 @@ def _json_span(s: _Span, scope: str, resource: dict[str, Any]) -> Span:
             for e in s.events or ()
         ],
         [(k.trace_id or "", k.span_id or "") for k in s.links or ()],
-        scope,
-        resource,
-        made_by_langsmith(scope, resource),
+        source,
     )
 
 
@@ -341,6 +358,14 @@ def _whole(number: int | str | None, name: str) -> int:
     if not -(2**63) <= whole < 2**64:
         raise ValueError(f"{name}: must be a number of 64 bits")
     return whole
+
+
+def _time(number: int | str | None, name: str) -> int:
+    """Protobuf's times cannot be negative."""
+    time = _whole(number, name)
+    if time < 0:
+        raise ValueError(f"{name}: must not be before 1970")
+    return time
 
 
 def _json_attributes(pairs: list[_Attribute] | None) -> dict[str, Any]:
@@ -374,77 +399,6 @@ def _finite(number: float) -> float | str:
     return number if number - number == 0 else str(number)  # inf and nan are no JSON
 
 
-def _decode_span(span: Span, project: str, scratch: bytearray) -> RunPart:
-    """Return the part that stands for a span. Raises ValueError naming the field."""
-    _check(span)
-    _pack_into(span, scratch)
-    trace_id = span.trace_id
-    parent = b"" if span.parent == _NO_SPAN else span.parent
-    said, metadata = _sort_out(span.attributes)
-    part = RunPart(
-        trace_id,
-        run_id_of_span(trace_id, span.span_id),
-        _SPAN,
-        digest64(scratch),
-        {"w3c": [trace_id.hex(), span.span_id.hex(), parent.hex() or None]},
-        {},
-        run_id_of_span(trace_id, parent) if parent else None,
-        clean_text(span.name),
-        _run_type(said),
-        clean_text(said.get("project")) or project,
-        # The LangSmith SDK gets its nanoseconds through a float, some hundred off; rounded, they are the run's again.
-        start=((span.start + 500) // 1000 if span.copy else span.start // 1000) or None,
-        end=span.end // 1000 or None,
-    )
-    lift_metadata(part, metadata)
-    _lift_attributes(part, said, metadata)
-    _lift_outcome(part, span)
-    if metadata:
-        part.facts["metadata"] = metadata
-    _fill_payload(part, span, said)
-    return part
-
-
-def _sort_out(attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the attributes say, by the keys of `_NAMES`, and what stays as metadata."""
-    said: dict[str, Any] = {}
-    ranks: dict[str, int] = {}
-    metadata: dict[str, Any] = {}
-    prefixed: dict[str, Any] = {}
-    for name, value in attributes.items():
-        if name not in _MEANING:
-            if name.startswith(_METADATA):
-                prefixed[name[len(_METADATA) :]] = value
-            else:
-                metadata[name] = value
-            continue
-        what, rank, taken = _MEANING[name]
-        if value is not None and value != "" and (what not in said or rank <= ranks[what]):
-            said[what], ranks[what] = value, rank
-        if not taken:
-            metadata[name] = value
-    return said, {**prefixed, **metadata} if prefixed else metadata
-
-
-def _check(span: Span) -> None:
-    if len(span.trace_id) != 16 or span.trace_id == _NO_TRACE:
-        raise ValueError("trace_id: must be 16 bytes, not all zero")
-    if len(span.span_id) != 8 or span.span_id == _NO_SPAN:
-        raise ValueError("span_id: must be 8 bytes, not all zero")
-    if span.parent and len(span.parent) != 8:
-        raise ValueError("parent_span_id: must be 8 bytes")
-    if span.start < 0 or span.end < 0:
-        raise ValueError("time: must not be before 1970")
-
-
-def _run_type(said: dict[str, Any]) -> str:
-    kind = str(said.get("kind", "")).lower()
-    if kind in RUN_TYPES:
-        return kind
-    operation = _OPERATIONS.get(str(said.get("operation", "")))
-    return operation or _OPENINFERENCE.get(str(said.get("openinference_kind", "")).upper(), "chain")
-
-
 #: What becomes a column of the same name once it is clean.
 _COLUMNS: dict[str, Callable[[Any], Any]] = {
     "model": clean_text,
@@ -456,24 +410,128 @@ _COLUMNS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _lift_attributes(part: RunPart, said: dict[str, Any], metadata: dict[str, Any]) -> None:
-    usage = metadata.get("usage_metadata")
-    if usage is not None:
-        usage = metadata["usage_metadata"] = opened(usage)
+class _Meaning:
+    """What attributes of some names say, by the keys of `_NAMES`, and what of them stays as metadata.
+
+    Spans of one kind bring the same names again and again.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        present = dict.fromkeys(names)
+        #: The names of each thing that is said, the best first.
+        self._names = {
+            what: found
+            for what, known in _NAMES.items()
+            if (found := [name for name in known if name in present])
+        }
+        self._best = [(what, found[0]) for what, found in self._names.items()]
+        self._taken = [name for what, found in self._names.items() if what in _TAKEN for name in found]
+        self._prefixed = [name for name in present if name.startswith(_METADATA)]
+        #: What becomes a column of the same name, and what makes it clean.
+        self.columns = [(what, clean) for what, clean in _COLUMNS.items() if what in self._names]
+
+    def sort_out(self, attributes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the attributes say and what stays of them; they are used up."""
+        said = {what: attributes[name] for what, name in self._best}
+        if not all(said.values()):  # the next best name may say something
+            said = {what: value for what in said if (value := self._first(what, attributes)) is not None}
+        for name in self._taken:
+            del attributes[name]
+        if self._prefixed:
+            named = {name.removeprefix(_METADATA): attributes.pop(name) for name in self._prefixed}
+            return said, {**named, **attributes}
+        return said, attributes
+
+    def _first(self, what: str, attributes: dict[str, Any]) -> Any:
+        values = map(attributes.get, self._names[what])
+        return next((value for value in values if value is not None and value != ""), None)
+
+
+_MEANINGS: dict[tuple[str, ...], _Meaning] = {}
+_MAX_MEANINGS, _MAX_NAMES = 256, 64  # names come from senders
+_MAX_NAME = 100
+
+
+def _meaning_of(attributes: dict[str, Any]) -> _Meaning:
+    names = tuple(attributes)
+    meaning = _MEANINGS.get(names)
+    if meaning is None:
+        meaning = _Meaning(names)
+        if len(names) <= _MAX_NAMES and all(len(name) <= _MAX_NAME for name in names):
+            if len(_MEANINGS) >= _MAX_MEANINGS:
+                _MEANINGS.clear()
+            _MEANINGS[names] = meaning
+    return meaning
+
+
+def _decode_span(span: Span, project: str, scratch: bytearray) -> RunPart:
+    """Return the part that stands for a span. Raises ValueError naming the field."""
+    trace_id, span_id = span.trace_id, span.span_id
+    _check(trace_id, span_id, span)
+    _pack_into(span, scratch)
+    parent = b"" if span.parent == _NO_SPAN else span.parent
+    meaning = _meaning_of(span.attributes)
+    said, metadata = meaning.sort_out(span.attributes)
+    part = RunPart(
+        trace_id,
+        run_id_of_span(trace_id, span_id),
+        _SPAN,
+        digest64(scratch),
+        {"w3c": [trace_id.hex(), span_id.hex(), parent.hex() or None]},
+        {},
+        run_id_of_span(trace_id, parent) if parent else None,
+        clean_text(span.name),
+        _run_type(said),
+        clean_text(said.get("project")) or project,
+        # The LangSmith SDK gets its nanoseconds through a float, some hundred off; rounded, they are the run's again.
+        ((span.start + 500) // 1000 if span.source.copy else span.start // 1000) or None,
+        span.end // 1000 or None,
+    )
+    if metadata:
+        lift_metadata(part, metadata)
+        part.facts["metadata"] = metadata
+    _lift_said(part, meaning.columns, said, metadata)
+    _lift_outcome(part, span)
+    _fill_payload(part, span, said)
+    return part
+
+
+def _check(trace_id: bytes, span_id: bytes, span: Span) -> None:
+    if len(trace_id) != 16 or trace_id == _NO_TRACE:
+        raise ValueError("trace_id: must be 16 bytes, not all zero")
+    if len(span_id) != 8 or span_id == _NO_SPAN:
+        raise ValueError("span_id: must be 8 bytes, not all zero")
+    if span.parent and len(span.parent) != 8:
+        raise ValueError("parent_span_id: must be 8 bytes")
+
+
+def _run_type(said: dict[str, Any]) -> str:
+    if "kind" in said and (kind := str(said["kind"]).lower()) in RUN_TYPES:
+        return kind
+    if "operation" in said and (run_type := _OPERATIONS.get(str(said["operation"]))):
+        return run_type
+    if "openinference_kind" in said:
+        return _OPENINFERENCE.get(str(said["openinference_kind"]).upper(), "chain")
+    return "chain"
+
+
+def _lift_said(
+    part: RunPart,
+    columns: Sequence[tuple[str, Callable[[Any], Any]]],
+    said: dict[str, Any],
+    metadata: dict[str, Any],
+) -> None:
+    if "usage_metadata" in metadata:
+        usage = metadata["usage_metadata"] = opened(metadata["usage_metadata"])
         lift_usage(part, usage)
-    for what, value in said.items():
-        clean = _COLUMNS.get(what)
-        if clean is not None and (cleaned := clean(value)) is not None:
-            setattr(part, what, cleaned)
-    if not part.model:
-        part.model = clean_text(metadata.get("ls_model_name"))
-    if not part.provider:
-        part.provider = clean_text(metadata.get("ls_provider"))
-    if not part.thread_id:
-        part.thread_id = clean_text(said.get("thread_id"))
-    complete_total(part)
-    tags = said.get("tags")
-    if tags:
+    if columns:
+        for what, clean in columns:
+            if (cleaned := clean(said.get(what))) is not None:
+                setattr(part, what, cleaned)
+        complete_total(part)
+    if "thread_id" in said and not part.thread_id:
+        part.thread_id = clean_text(said["thread_id"])
+    if tags := said.get("tags"):
         listed = tags.split(",") if isinstance(tags, str) else tags if isinstance(tags, list) else ()
         part.facts["tags"] = list(
             dict.fromkeys(t for t in (clean_text(x).strip() for x in listed[:100]) if t)
@@ -499,11 +557,9 @@ def _fill_payload(part: RunPart, span: Span, said: dict[str, Any]) -> None:
             part.payload[name] = said[name]
     if span.events:
         part.payload["events"] = [{"name": n, "time": at, "kwargs": attrs} for n, at, attrs in span.events]
-    extra: dict[str, Any] = {"resource": span.resource} if span.resource else {}
-    if span.scope:
-        extra["scope"] = span.scope
+    extra = span.source.extra
     if span.links:
-        extra["links"] = span.links
+        extra = {**extra, "links": span.links}
     if extra:
         part.payload["extra"] = extra
 
@@ -520,7 +576,7 @@ def decode_spans(spans: Iterable[Span | Unread], bundle: Bundle, project: str) -
             try:
                 part = _decode_span(span, project, scratch)
                 bundle.parts.append(part)
-                if span.copy:
+                if span.source.copy:
                     copied.append(part)
                 else:
                     own.add(part.trace_id)

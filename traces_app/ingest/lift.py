@@ -22,8 +22,6 @@ def tells_of_failure(error: str) -> bool:
 
 def clean_text(value: Any, limit: int = MAX_TEXT) -> str:
     """Return a short text that PostgreSQL can hold; anything but a text, a number or None becomes ""."""
-    if value is None:
-        return ""
     if type(value) is str and len(value) <= limit and "\0" not in value:
         return value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -36,13 +34,14 @@ def clean_text(value: Any, limit: int = MAX_TEXT) -> str:
 
 def count(value: Any) -> int | None:
     """Return a token count; None for what is no whole number within reason."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if 0 <= number < _MAX_COUNT else None
+    if type(value) is not int:
+        if isinstance(value, bool) or value is None:
+            return None
+        try:
+            value = int(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return value if 0 <= value < _MAX_COUNT else None
 
 
 def money(value: Any) -> Decimal | None:
@@ -61,11 +60,14 @@ def lift_metadata(part: RunPart, metadata: dict[str, Any]) -> None:
     get = metadata.get
     part.assistant_id = clean_text(get("langgraph.assistant_id") or get("graph_id"))
     part.pool = clean_text(get("agentic.pool"))
-    version = count(get("agentic.routing_version"))
-    part.routing_version = version if version is not None and version < 2**31 else None
-    part.thread_id = clean_text(get("thread_id") or get("session_id") or get("conversation_id"))
-    own = get("agentic.run_id") or get("run_id")
-    part.graph_root = own is not None and own == uuid_text(part.run_id)
+    if (version := get("agentic.routing_version")) is not None:
+        number = count(version)
+        part.routing_version = number if number is not None and number < 2**31 else None
+    thread_id = get("thread_id") or get("session_id") or get("conversation_id")
+    if thread_id is not None:
+        part.thread_id = clean_text(thread_id)
+    if own := get("agentic.run_id") or get("run_id"):
+        part.graph_root = own == uuid_text(part.run_id)
 
 
 def lift_usage(part: RunPart, usage: Any) -> None:
