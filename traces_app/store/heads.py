@@ -7,6 +7,7 @@ totals are moved by the difference. A replay changes nothing, because it brings 
 from __future__ import annotations
 
 # ruff: noqa: S608 - statements are put together from constants of this package alone
+from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -15,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from traces_app.store.labels import kept
-from traces_app.store.merge import Share, share_of
-from traces_app.store.records import Kind, RunPart
+from traces_app.store.records import Kind, RunPart, Status
 from traces_app.store.sketch import bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from traces_app.store.records import Chunk
 
@@ -28,6 +28,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FAR = 2**62
 _MINUTE_US = 60_000_000
 _MAX_TAGS = 100
+# A member of an enum takes as long to look up as ten names.
+_SPAN, _FAILED = Kind.SPAN, Status.ERROR
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -96,7 +98,7 @@ class Change(msgspec.Struct, gc=False):
 
     before: RunPart | None
     after: RunPart
-    new: list[RunPart]
+    new: Sequence[RunPart]
 
 
 @lru_cache(maxsize=256)  # a head tells few moments, and some of them twice
@@ -144,17 +146,25 @@ def apply(
 
 
 def _move(head: Head, deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
-    share = share_of(run)
-    _count(deltas, run, share, sign)
+    _count(deltas, run, sign)
     head.runs += sign
-    head.open_runs += sign * share.open
-    head.errors += sign * share.errors
-    if share.llm:
+    if run.end is None:
+        head.open_runs += sign
+    if run.status == _FAILED:
+        head.errors += sign
+    if run.run_type == "llm":
         head.llm_runs += sign
-        head.prompt_tokens += sign * share.prompt_tokens
-        head.completion_tokens += sign * share.completion_tokens
-        head.total_tokens += sign * share.total_tokens
-        head.cost += sign * share.cost
+        _bill(head, run, sign)
+
+
+def _bill(to: Head | Totals, run: RunPart, sign: int) -> None:
+    """Add what an `llm` run used, or take it out. Others are not billed, or an annotated root would count twice."""
+    prompt, completion = run.prompt_tokens or 0, run.completion_tokens or 0
+    to.prompt_tokens += sign * prompt
+    to.completion_tokens += sign * completion
+    to.total_tokens += sign * (run.total_tokens or prompt + completion)
+    if run.cost is not None:
+        to.cost += sign * run.cost
 
 
 def _move_root(head: Head, run: RunPart) -> None:
@@ -169,7 +179,7 @@ def _move_root(head: Head, run: RunPart) -> None:
     head.root_run_id, head.root_rank = run.run_id, rank
     head.root_start, head.root_end = run.start, run.end
     head.name, head.run_type, head.status = run.name, run.run_type, run.status
-    head.source = "otlp" if run.kind == Kind.SPAN else "langsmith"
+    head.source = "otlp" if run.kind == _SPAN else "langsmith"
     head.project, head.assistant_id, head.pool = run.project, run.assistant_id, run.pool
     head.routing_version, head.thread_id = run.routing_version, run.thread_id
 
@@ -177,13 +187,13 @@ def _move_root(head: Head, run: RunPart) -> None:
 class Totals(msgspec.Struct):
     """The difference a commit makes to one row of the roll-up."""
 
-    runs: int = 0
     errors: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
     cost: Decimal = Decimal(0)
-    latency: dict[int, int] = msgspec.field(default_factory=dict)
+    #: Runs by the bucket of their duration.
+    latency: dict[int, int] = msgspec.field(default_factory=lambda: defaultdict(int))
 
 
 RollupKey = tuple[int, str, str, str, int, str]
@@ -193,16 +203,16 @@ def rollup_losses(runs: Iterable[RunPart]) -> dict[RollupKey, Totals]:
     """Return what the roll-ups lose when the merged runs go."""
     deltas: dict[RollupKey, Totals] = {}
     for run in runs:
-        _count(deltas, run, share_of(run), -1)
+        _count(deltas, run, -1)
     return deltas
 
 
 def says_something(t: Totals) -> bool:
     """Whether the difference is one."""
-    return bool(t.runs or t.errors or t.total_tokens or t.cost or any(t.latency.values()))
+    return bool(t.errors or t.total_tokens or t.cost or any(t.latency.values()))
 
 
-def _count(deltas: dict[RollupKey, Totals], run: RunPart, share: Share, sign: int) -> None:
+def _count(deltas: dict[RollupKey, Totals], run: RunPart, sign: int) -> None:
     """Add a run to its (minute, assistant, pool, model, version, kind), or take it out; only finished ones count."""
     start, end = run.start, run.end
     if start is None or end is None:
@@ -212,17 +222,11 @@ def _count(deltas: dict[RollupKey, Totals], run: RunPart, share: Share, sign: in
     totals = deltas.get(key)
     if totals is None:
         totals = deltas[key] = Totals()
-    totals.runs += sign
-    if share.errors:
+    totals.latency[bucket_of(end - start)] += sign
+    if run.status == _FAILED:
         totals.errors += sign
-    if share.llm:
-        totals.prompt_tokens += sign * share.prompt_tokens
-        totals.completion_tokens += sign * share.completion_tokens
-        totals.total_tokens += sign * share.total_tokens
-        totals.cost += sign * share.cost
-    bucket = bucket_of(end - start)
-    latency = totals.latency
-    latency[bucket] = latency.get(bucket, 0) + sign
+    if run.run_type == "llm":
+        _bill(totals, run, sign)
 
 
 def _kind(run: RunPart) -> str:
@@ -244,7 +248,7 @@ def rollup_to_json(key: RollupKey, t: Totals) -> dict[str, Any]:
         "model": model,
         "routing_version": version,
         "kind": kind,
-        "runs": t.runs,
+        "runs": sum(t.latency.values()),
         "errors": t.errors,
         "prompt_tokens": t.prompt_tokens,
         "completion_tokens": t.completion_tokens,

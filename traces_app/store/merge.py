@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from traces_app.store.records import RunPart, Status
+from traces_app.store.records import RunPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,30 +56,3 @@ def _add_values(into: dict[str, Any], values: dict[str, Any]) -> None:
             into[name] = list(dict.fromkeys((*into[name], *value)))
         elif name not in into or value not in (None, "", {}, []):
             into[name] = value
-
-
-class Share(msgspec.Struct, frozen=True, gc=False):
-    """What one run adds to the totals of its trace; differences of shares keep the totals exact."""
-
-    open: int
-    errors: int
-    llm: bool = False
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-    cost: Decimal = Decimal(0)
-
-
-#: Of runs that are not billed, by whether they are open and whether they failed.
-_PLAIN = {(o, e): Share(open=int(o), errors=int(e)) for o in (False, True) for e in (False, True)}
-_FAILED = int(Status.ERROR)
-
-
-def share_of(run: RunPart) -> Share:
-    """Return what a merged run adds. Only `llm` runs are billed, or an annotated root would count twice."""
-    plain = _PLAIN[run.end is None, run.status == _FAILED]
-    if run.run_type != "llm":
-        return plain
-    prompt, completion = run.prompt_tokens or 0, run.completion_tokens or 0
-    total = run.total_tokens or prompt + completion
-    return Share(plain.open, plain.errors, True, prompt, completion, total, run.cost or Decimal(0))

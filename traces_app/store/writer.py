@@ -212,18 +212,16 @@ async def _stored(
     return stored
 
 
-def _changes(parts: Iterable[RunPart], stored: dict[bytes, list[RunPart]]) -> list[Change]:
+def _changes(parts: Sequence[RunPart], stored: dict[bytes, list[RunPart]]) -> list[Change]:
     """Return what the parts change of the runs of their trace."""
+    if not stored and len({p.run_id for p in parts}) == len(parts):
+        return [Change(None, p, (p,)) for p in parts]
     by_run: dict[bytes, list[RunPart]] = defaultdict(list)
     for part in parts:
         by_run[part.run_id].append(part)
     changes = []
     for run_id, sent in by_run.items():
-        had = stored.get(run_id)
-        if had is None and len(sent) == 1:
-            changes.append(Change(None, sent[0], sent))
-            continue
-        had = had or []
+        had = stored.get(run_id, [])
         keys = {p.key for p in had}
         new = sorted({p.key: p for p in sent if p.key not in keys}.values(), key=merge_order)
         if new:
