@@ -25,33 +25,32 @@ def tags_of(parts: Iterable[RunPart]) -> set[str]:
     return {tag for part in parts for tag in part.facts.get("tags") or ()}
 
 
-def labels_of(parts: Iterable[RunPart]) -> set[str]:
-    """The labels the parts bring. Runs of a trace repeat each other, so the different values are found first."""
+def labels_of(parts: Iterable[RunPart], tags: Iterable[str]) -> set[str]:
+    """The labels the parts bring, and their tags. Runs of a trace repeat each other: different values are found first."""
     names: set[str] = set()
     places: set[tuple[str, str, str, str]] = set()
-    said = {("tag", tag) for tag in tags_of(parts)}
+    said = {("tag", tag) for tag in tags}
     of_roots: set[tuple[str, Any]] = set()
     of_others: set[tuple[str, Any]] = set()
     for part in parts:
         names.add(part.name)
         places.add((part.assistant_id, part.pool, part.model, part.project))
-        if error := part.facts.get("error"):
-            said.add(("error", _flat(error[:MAX_VALUE])))
-        if metadata := part.facts.get("metadata"):
-            _add_values(of_roots if part.parent_id is None else of_others, metadata)
-    said.update(("name", name) for name in names)
-    for place in places:
-        said.update(zip(("assistant", "pool", "model", "project"), place, strict=True))
-    of_roots.update(item for item in of_others if type(item[1]) is not str or len(item[1]) <= _MAX_LABEL)
-    labels = {
-        f"{field}={(value.upper() if field == 'pool' else value)[:MAX_VALUE]}"
-        for field, value in said
-        if value
-    }
+        facts = part.facts
+        if "error" in facts:
+            said.add(("error", _flat(facts["error"][:MAX_VALUE])))
+        if "metadata" in facts:
+            _add_values(of_roots if part.parent_id is None else of_others, facts["metadata"])
+    for assistant, pool, model, project in places:
+        said |= {("assistant", assistant), ("pool", pool.upper()), ("model", model), ("project", project)}
+    of_roots.update([item for item in of_others if type(item[1]) is not str or len(item[1]) <= _MAX_LABEL])
+    labels = {f"name={name[:MAX_VALUE]}" for name in names if name}
+    labels.update([f"{field}={value[:MAX_VALUE]}" for field, value in said if value])
     labels.update(
-        _flat(f"meta.{key}={str(value)[:MAX_VALUE]}")
-        for key, value in of_roots
-        if type(value) in _PLAIN and not key.startswith(_COUNTS)
+        [
+            _flat(f"meta.{key}={str(value)[:MAX_VALUE]}")
+            for key, value in of_roots
+            if type(value) in _PLAIN and not key.startswith(_COUNTS)
+        ]
     )
     return labels
 

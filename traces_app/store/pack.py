@@ -30,7 +30,7 @@ _decompressor = zstandard.ZstdDecompressor()
 
 def dump(value: Any) -> bytes:
     """Return JSON bytes. Raises TypeError on what JSON cannot say."""
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(value)
 
 
 def nested_too_deeply(item: bytes, value: Any) -> bool:
@@ -63,13 +63,14 @@ def pack(parts: list[RunPart], facts: bytes, payload: bytes) -> Chunk:
     """Compress the lists of facts and payloads of one trace's parts, and write the place of each into its part."""
     said = b"".join([_part_id(part.run_id, part.kind, part.digest) for part in parts])
     chunk_id = int.from_bytes(blake2b(said, digest_size=8).digest(), "big", signed=True)
+    tags = tags_of(parts)
     chunk = Chunk(
         trace_id=parts[0].trace_id,
         chunk_id=chunk_id,
         facts=_compressor.compress(facts),
         payload=_compressor.compress(payload),
-        tags=tags_of(parts),
-        labels=labels_of(parts),
+        tags=tags,
+        labels=labels_of(parts, tags),
     )
     nothing: dict[str, Any] = {}
     for slot, part in enumerate(parts):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from enum import IntEnum
 from functools import lru_cache
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -137,7 +138,8 @@ class Bundle(msgspec.Struct, kw_only=True):
     def add(self, other: Bundle) -> None:
         """Take in all that another brings."""
         for name in self.__struct_fields__:
-            getattr(self, name).extend(getattr(other, name))
+            if brought := getattr(other, name):
+                getattr(self, name).extend(brought)
 
 
 def digest64(*pieces: bytes | bytearray) -> int:
@@ -148,21 +150,22 @@ def digest64(*pieces: bytes | bytearray) -> int:
     digest = 0
     for piece in pieces:
         digest = xxh3_64_intdigest(piece, digest)
-    return digest - 2**64 if digest >> 63 else digest
+    return digest - 2**64 if digest >= 2**63 else digest
 
 
+_marked = Struct("!6sBsB7s")  # a UUID by the bytes that tell its version and variant
 _span_hash = hashlib.blake2b(digest_size=16, person=b"otlp-run")
 
 
-@lru_cache(maxsize=4096)  # a parent is named by each of its children
+@lru_cache(maxsize=512)  # a parent is named by each of its children
 def run_id_of_span(trace_id: bytes, span_id: bytes) -> bytes:
     """Return the run id that stands for a W3C span: the same for the same (trace, span) everywhere."""
     own = _span_hash.copy()
     own.update(trace_id + span_id)
-    raw = bytearray(own.digest())
-    raw[6] = (raw[6] & 0x0F) | 0x80  # version 8: made by us
-    raw[8] = (raw[8] & 0x3F) | 0x80
-    return bytes(raw)
+    first, version, between, variant, last = _marked.unpack(own.digest())
+    return _marked.pack(
+        first, version & 0x0F | 0x80, between, variant & 0x3F | 0x80, last
+    )  # version 8: made by us
 
 
 @lru_cache(maxsize=4096)  # a trace and a parent are named by each of their rows
