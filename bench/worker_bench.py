@@ -1,9 +1,10 @@
 """Workers side by side in one run: bare `ainvoke`, our worker, `langgraph dev`, aegra; CPU a request, start, memory.
 
-    .venv/bin/python -m bench.worker_bench [--seconds 3] [--rounds 3] [--clients 16] [--peers]
+    .venv/bin/python -m bench.worker_bench [--seconds 0.5] [--rounds 16] [--clients 16] [--peers]
 
-CPU is user and system time of the server process, in µs a request. All take turns, round by round, so that a noisy
-neighbour troubles all alike; what is shown are medians over the rounds, and of ratios the medians of each round's.
+CPU is user and system time of the server process, in µs a request. The machine's speed drifts by more than what is
+looked for, within seconds: so each server's turn is short and comes right after one of bare `ainvoke` with as many at
+once, and what is shown as × bare is the median over the rounds of these pairs' ratios, not a ratio of medians.
 On threads, resumable, against one PostgreSQL (`DATABASE_URL`, else the embedded one): our worker, and aegra, which
 needs the extension `uuid-ossp` there.
 """
@@ -98,14 +99,15 @@ class Seen:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of one turn")
+    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--peers", action="store_true", help="measure aegra too")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     print(f"load average {os.getloadavg()[0]:.1f}")
-    show_starts(options.rounds)
+    show_starts(options.starts)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
         many = options.clients
@@ -129,12 +131,12 @@ def main() -> None:
 # -- start ----------------------------------------------------------------------------------------------------
 
 
-def show_starts(rounds: int) -> None:
+def show_starts(count: int) -> None:
     """The worker's start to ready beside the import it cannot do without."""
     imports: list[list[float]] = []
     starts: list[list[float]] = []
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        for _ in range(rounds + 1):
+        for _ in range(count + 1):
             command = [sys.executable, "-c", IMPORT]
             printed = subprocess.run(
                 command, cwd=ROOT, env=untraced(), capture_output=True, check=True, text=True
@@ -263,19 +265,20 @@ def database(suffix: str = "", *, set_up_workers: bool = False) -> Iterator[str]
 
 
 def measure(child: subprocess.Popen[str], servers: list[Server], options: argparse.Namespace) -> None:
-    """Bare and every server in turn, round by round; prints the medians."""
+    """Every server in turn, each after bare, round by round; prints the medians."""
     seen: dict[str, Seen] = {}
     for server in servers:
         asyncio.run(drive(server.port, _requests(server, options.clients), 1.0))
     for _ in range(options.rounds):
-        bare_us = {count: _bare(child, count, options.seconds) for count in (1, options.clients)}
-        for count, cpu_us in bare_us.items():
-            _add(seen, f"bare ainvoke, {count} at once", cpu_us, cpu_us / bare_us[1])
-        bare_us[4 * options.clients] = bare_us[options.clients]
         for server in servers:
             for count in server.clients:
+                at_once = min(count, options.clients)
+                bare_us = _bare(child, at_once, options.seconds)
+                bare = seen.setdefault(f"bare ainvoke, {at_once} at once", Seen())
+                bare.cpu_us.append(bare_us)
+                bare.ratio.append(1.0)
                 kind = f"{server.name}{' on threads' if server.threads else ''}, {count} clients"
-                _one(seen.setdefault(kind, Seen()), server, count, options.seconds, bare_us[count])
+                _one(seen.setdefault(kind, Seen()), server, count, options.seconds, bare_us)
     print(f"{'':<32}{'CPU µs/req':>11}{'× bare':>8}{'p50 ms':>9}{'req/s':>8}{'bad':>5}")
     for kind, one in seen.items():
         cpu_us, ratio = statistics.median(one.cpu_us), statistics.median(one.ratio)
@@ -293,12 +296,6 @@ def _bare(child: subprocess.Popen[str], count: int, seconds: float) -> float:
     child.stdin.write(f"{count} {seconds}\n")
     child.stdin.flush()
     return float(child.stdout.readline())
-
-
-def _add(seen: dict[str, Seen], kind: str, cpu_us: float, ratio: float) -> None:
-    one = seen.setdefault(kind, Seen())
-    one.cpu_us.append(cpu_us)
-    one.ratio.append(ratio)
 
 
 def _one(seen: Seen, server: Server, count: int, seconds: float, bare_us: float) -> None:
