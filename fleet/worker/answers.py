@@ -38,8 +38,7 @@ class WaitAnswer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = self._task
-        await asyncio.wait({task}, timeout=QUICK_S)
-        if task.done():
+        if await _ends_soon(task):
             body = task.result().body
             await send(_start({**self._headers, "content-length": str(len(body))}))
             await send(_part(body, more=False))
@@ -60,6 +59,25 @@ class WaitAnswer:
                 self._on_leave()
         finally:
             left.cancel()
+
+
+async def _ends_soon(task: asyncio.Future[Outcome]) -> bool:
+    """Whether the task ends within `QUICK_S`; what `asyncio.wait` does, which takes thrice as long for it."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def tell(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_later(QUICK_S, tell)
+    task.add_done_callback(tell)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        task.remove_done_callback(tell)
+    return task.done()
 
 
 class EventsAnswer:

@@ -27,16 +27,21 @@ async def execute(
 
     A background run raises NoDatabase when its checkpoints cannot be reached. It may run for `seconds`. With `resume` the graph goes on from its checkpoint instead of taking the input.
     """
-    limit = asyncio.timeout(seconds)
     try:
-        async with slots, limit:
-            config = _config(run, pool)
-            with graph_run(config, run.facts.carried):
-                return await _drive(run, graph, config, resume)
+        async with slots:
+            limit = asyncio.get_running_loop().call_later(seconds, run.time_out)
+            try:
+                config = _config(run, pool)
+                with graph_run(config, run.facts.carried):
+                    return await _drive(run, graph, config, resume)
+            finally:
+                limit.cancel()
     except asyncio.CancelledError:
-        if run.cancel_action is None:
+        if run.cancel_action is None and not run.overdue:
             raise
         run.cancel_heard = True
+        if run.cancel_action is None:
+            return _overdue(run, seconds)
         problem = error_of(RunCancelled(f"the run was cancelled ({run.cancel_action})"))
         return _failed(run, "interrupted", problem)
     except NoDatabase as away:  # by the database of its checkpoints; no fault of the graph
@@ -44,15 +49,15 @@ async def execute(
             raise
         return _failed(run, "error", {"error": "BackendError", "message": away.detail, "kind": "backend"})
     except Exception as error:
-        if limit.expired():
-            problem = {
-                "error": "TimeoutError",
-                "message": f"the run exceeded {seconds:g} s",
-                "kind": "timeout",
-            }
-            return _failed(run, "timeout", problem)
+        if run.overdue:
+            return _overdue(run, seconds)
         log.warning("run %s of %s failed", run.run_id, run.entry.assistant_id, exc_info=error)
         return _failed(run, "error", error_of(error))
+
+
+def _overdue(run: LiveRun, seconds: float) -> Outcome:
+    problem = {"error": "TimeoutError", "message": f"the run exceeded {seconds:g} s", "kind": "timeout"}
+    return _failed(run, "timeout", problem)
 
 
 def _failed(run: LiveRun, status: Any, problem: dict[str, str]) -> Outcome:

@@ -94,7 +94,9 @@ class LiveRun:
     background: bool = False
     task: asyncio.Task[Outcome] | None = None
     cancel_action: CancelAction | None = None
-    #: The graph was left for it; what is left to do is to record that.
+    #: It ran for as long as it may.
+    overdue: bool = False
+    #: The graph was left for either; what is left to do is to record that.
     cancel_heard: bool = False
     listeners: list[Listener] = field(default_factory=list)
     #: The events of a resumable stream.
@@ -135,6 +137,11 @@ class LiveRun:
             self.cancel_action = action
             # Not before its first step: a task cancelled until then ends without having run, and nothing records it.
             asyncio.get_running_loop().call_soon(self._interrupt)
+
+    def time_out(self) -> None:
+        """Stop the run; `task` ends with a `timeout` outcome."""
+        self.overdue = True
+        self._interrupt()
 
     def _interrupt(self) -> None:
         """Cancel the task, again until it was heard: what the graph awaits may swallow one, as `asyncio.wait_for`

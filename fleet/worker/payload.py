@@ -102,7 +102,7 @@ def parse_run(raw: object) -> RunPayload:
             {**_object(config, "metadata", "config.metadata"), **_object(raw, "metadata")}, _RESERVED_METADATA
         ),
         checkpoint=_checkpoint(raw),
-        **{name: read(raw, name) for name, read in _OPTIONS.items() if raw.get(name) is not None},
+        **{name: _OPTIONS[name](raw, name) for name in raw if name in _OPTIONS and raw[name] is not None},
     )
 
 
