@@ -20,7 +20,7 @@ from traces_app.store.records import Kind, RunPart, Status
 from traces_app.store.sketch import bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from traces_app.store.records import Chunk
 
@@ -94,11 +94,14 @@ ADD_ROLLUPS = (
 
 
 class Change(msgspec.Struct, gc=False):
-    """A run as it was stored (None when new), as it is now, and the parts that made the difference."""
+    """What a commit changes of a trace: its runs as they were stored, and as they are now, each with the part that
+    completes its picture; and all parts that made the difference.
+    """
 
-    before: RunPart | None
-    after: RunPart
-    new: Sequence[RunPart]
+    before: list[RunPart]
+    after: list[RunPart]
+    last: list[RunPart]
+    new: list[RunPart]
 
 
 @lru_cache(maxsize=256)  # a head tells few moments, and some of them twice
@@ -127,14 +130,13 @@ def head_to_json(head: Head) -> dict[str, Any]:
 
 
 def apply(
-    head: Head, deltas: dict[RollupKey, Totals], changes: Iterable[Change], chunks: Iterable[Chunk], now: int
+    head: Head, deltas: dict[RollupKey, Totals], change: Change, chunks: Iterable[Chunk], now: int
 ) -> None:
-    """Move the head and the roll-ups by what the changes of its runs say, and their chunks beside it."""
+    """Move the head and the roll-ups by what changes of its runs, and their chunks beside it."""
     head.updated_at = now
-    for change in changes:
-        if change.before is not None:
-            _move(head, deltas, change.before, -1)
-        run = change.after
+    for run in change.before:
+        _move(head, deltas, run, -1)
+    for run in change.after:
         _move(head, deltas, run, 1)
         if run.start is not None and (head.started_at is None or run.start < head.started_at):
             head.started_at = run.start

@@ -23,7 +23,7 @@ from traces_app.store.merge import merge_order, merge_parts
 from traces_app.store.records import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from decimal import Decimal
 
     from traces_app.store.records import Bundle, Chunk, Quarantined, RunPart
@@ -134,9 +134,9 @@ class Writer:
         chunks = {(c.trace_id, c.chunk_id): c for b in bundles for c in b.chunks}
         totals: dict[RollupKey, Totals] = {}
         moves = [
-            self._move(all_heads[t], changes, chunks, totals, now)
+            self._move(all_heads[t], change, chunks, totals, now)
             for t, parts in sent.items()
-            if (changes := _changes(parts, stored.get(t, {})))
+            if (change := _change(parts, stored.get(t, {}))).new
         ]
         await _write_heads(
             conn,
@@ -152,28 +152,25 @@ class Writer:
     def _move(
         self,
         head: Head,
-        changes: list[Change],
+        change: Change,
         chunks: dict[tuple[bytes, int], Chunk],
         totals: dict[RollupKey, Totals],
         now: int,
     ) -> Move:
         """Move head and totals by what is new of a trace, and return what is to be written of it."""
-        self._bill(changes)
-        new = [p for change in changes for p in change.new]
-        brought = [chunks[head.trace_id, chunk_id] for chunk_id in {p.chunk_id for p in new}]
-        heads.apply(head, totals, changes, brought, now)
+        self._bill(change)
+        brought = [chunks[head.trace_id, chunk_id] for chunk_id in {p.chunk_id for p in change.new}]
+        heads.apply(head, totals, change, brought, now)
         head.sampled = self._sampled(head.trace_id, head.assistant_id)
         day = columns.day_number(head.day)
-        return Move(head, day, [columns.part_row(p, day) for p in new], brought)
+        return Move(head, day, [columns.part_row(p, day) for p in change.new], brought)
 
-    def _bill(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            run = change.after
+    def _bill(self, change: Change) -> None:
+        for run, last in zip(change.after, change.last, strict=True):
             if run.run_type == "llm" and run.cost is None and run.total_tokens:
                 cost = self._price(run)
                 if cost is not None:  # on the part that completes the picture, so that readers need no prices
-                    change.new[-1].cost = cost
-                    run.cost = cost
+                    last.cost = run.cost = cost
 
     async def _write_projects(self, conn: Connection, names: set[str]) -> None:
         if names:
@@ -212,21 +209,25 @@ async def _stored(
     return stored
 
 
-def _changes(parts: Sequence[RunPart], stored: dict[bytes, list[RunPart]]) -> list[Change]:
-    """Return what the parts change of the runs of their trace."""
+def _change(parts: list[RunPart], stored: dict[bytes, list[RunPart]]) -> Change:
+    """Return what the parts change of their trace."""
     if not stored and len({p.run_id for p in parts}) == len(parts):
-        return [Change(None, p, (p,)) for p in parts]
+        return Change([], parts, parts, parts)
     by_run: dict[bytes, list[RunPart]] = defaultdict(list)
     for part in parts:
         by_run[part.run_id].append(part)
-    changes = []
+    change = Change([], [], [], [])
     for run_id, sent in by_run.items():
         had = stored.get(run_id, [])
         keys = {p.key for p in had}
         new = sorted({p.key: p for p in sent if p.key not in keys}.values(), key=merge_order)
         if new:
-            changes.append(Change(merge_parts(had) if had else None, merge_parts([*had, *new]), new))
-    return changes
+            if had:
+                change.before.append(merge_parts(had))
+            change.after.append(merge_parts([*had, *new]))
+            change.last.append(new[-1])
+            change.new += new
+    return change
 
 
 async def _write_heads(conn: Connection, *, created: list[Head], moved: list[Head]) -> None:
