@@ -195,8 +195,8 @@ class Door(asyncio.Protocol):
     # -- serving --------------------------------------------------------------------------------------------
 
     def _serve(self, exchange: Exchange) -> None:
-        task = self._loop.create_task(self._run(exchange))
-        self._server.tasks.add(task)
+        exchange.task = self._loop.create_task(self._run(exchange))
+        self._server.tasks.add(exchange.task)
 
     async def _run(self, exchange: Exchange) -> None:
         try:
@@ -207,7 +207,7 @@ class Door(asyncio.Protocol):
             log.error("Exception in ASGI application\n", exc_info=error)
             await self._fail(exchange)
         finally:
-            self._server.tasks.discard(asyncio.current_task())
+            self._server.tasks.discard(exchange.task)
 
     async def _fail(self, exchange: Exchange) -> None:
         if exchange.started and not exchange.answered:

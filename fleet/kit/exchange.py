@@ -50,10 +50,13 @@ class Exchange:
         "more_body",
         "scope",
         "started",
+        "task",
     )
 
     def __init__(self, door: Door, scope: Message, *, keep_alive: bool, wants_continue: bool) -> None:
         self.scope = scope
+        #: What serves it.
+        self.task: asyncio.Task[None]
         self.keep_alive = keep_alive
         #: Whether more of the request's body is to come.
         self.more_body = True

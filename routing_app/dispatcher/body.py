@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from routing_app.dispatcher.rounds import NEVER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from routing_app.dispatcher.asgi_types import Receive
     from routing_app.dispatcher.call import Call
 
 
@@ -43,30 +41,25 @@ async def read_body(call: Call, *, limit: int, timeout_s: float) -> bytes:
     """The whole body; raises Problem 413, 408 or 415, ClientGone when the caller left first."""
     _check_type(call.headers, limit)
     call.due = time.monotonic() + timeout_s
+    parts: list[bytes] = []
+    size, more = 0, True
     try:
-        return await _whole_body(call.receive, limit)
+        while more:
+            message = await call.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(limit)
+            more = message.get("more_body", False)
     except asyncio.CancelledError:
         if call.timed_out():
             raise bad_request(408, "the body did not arrive in time") from None
         raise
     finally:
         call.due = NEVER
-
-
-async def _whole_body(receive: Receive, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        if not message.get("more_body"):
-            return b"".join((*parts, part)) if parts else part
-        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _check_type(headers: Mapping[bytes, bytes], limit: int) -> None:
@@ -124,9 +117,11 @@ def _refuse_duplicates(body: bytes) -> None:
 
     Clients write compactly: what is written again just as it came holds no key twice, and all else is read more slowly.
     """
-    with contextlib.suppress(msgspec.MsgspecError, OverflowError, RecursionError):
+    try:
         if _write(_any(body)) == body:
             return
+    except (msgspec.MsgspecError, OverflowError, RecursionError):
+        pass  # it may be JSON all the same
     _read(body.decode().lstrip())
 
 

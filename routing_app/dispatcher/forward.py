@@ -59,8 +59,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Repeating it changes nothing, so a lost answer may be asked for again (503)."""
     replica: Replica | None = None
     """The replica that must be asked: it holds the run."""
-    on_run: Callable[[str, str, str, str], None] | None = None
-    """Told run id, thread id, pool and replica URL once the pool named the run it began."""
+    on_run: Callable[..., None]
+    """Told pool, replica URL and the ids of run and thread once the pool named the run it began."""
     on_refused: Callable[[], Awaitable[None]] | None = None
     """Awaited before the caller hears that the pool itself refused."""
 

@@ -154,10 +154,12 @@ class Breaker:
 class Replica:
     """One address of a pool; `with replica:` is a call to it."""
 
-    __slots__ = ("active", "breaker", "endpoint", "url")
+    __slots__ = ("active", "base", "breaker", "endpoint", "url")
 
     def __init__(self, url: str) -> None:
         self.url = url
+        #: What an address of its own begins with.
+        self.base = url.rstrip("/").encode()
         self.breaker = Breaker()
         self.active = 0
         self.endpoint = Endpoint(url)
@@ -217,11 +219,22 @@ class Pool:
         In a rolling restart a replica may be back before its breaker knows, just as the next one goes: one that
         only refused connections is then asked all the same, when there is no other.
         """
-        others = [replica for replica in self.replicas if replica is not avoid]
-        found = [replica for replica in others if replica.breaker.admits()] or [
+        found = None
+        for replica in self.replicas:
+            if (
+                replica is not avoid
+                and (found is None or replica.active < found.active)
+                and replica.breaker.admits()
+            ):
+                found = replica
+        return found or self._choose_refused(avoid)
+
+    def _choose_refused(self, avoid: Replica | None) -> Replica | None:
+        found = [
             replica
-            for replica in others
-            if replica.breaker.refused
+            for replica in self.replicas
+            if replica is not avoid
+            and replica.breaker.refused
             and (replica.breaker.probing or avoid is not None)
             and not replica.breaker.held
         ]

@@ -33,12 +33,11 @@ class BrokenAnswer(Exception):
 class Relay:
     """Sends a pool's answer to the caller, and finds a true ending when the pool is lost in the middle."""
 
-    __slots__ = ("_base", "_call", "_held", "_mode", "_order", "_replica", "_streaming", "heard")
+    __slots__ = ("_call", "_held", "_mode", "_order", "_replica", "_streaming", "heard")
 
     def __init__(self, call: Call, order: Order, replica: Replica) -> None:
         self._call, self._order, self._replica = call, order, replica
         self._mode: Mode = order.mode
-        self._base = replica.url.rstrip("/").encode()
         self._held = bytearray()
         self._streaming = False
         #: Whether the pool sent its headers.
@@ -185,14 +184,15 @@ class Relay:
         return own
 
     def _relative(self, location: bytes) -> bytes:
-        return location.removeprefix(self._base) if location.startswith(self._base) else location
+        return location.removeprefix(self._replica.base)
 
     def _note_run(self, location: str) -> None:
         """`/threads/{t}/runs/{r}` or `/runs/{r}`."""
         record = self._call.record
-        before, _, run = location.rpartition("/runs/")
+        thread, _, run = location.rpartition("/runs/")
         record.run_id = run.partition("/")[0]
-        thread_id = before.removeprefix("/threads/") if before.startswith("/threads/") else ""
-        record.thread_id = thread_id or record.thread_id
-        if self._order.on_run is not None and record.run_id:
-            self._order.on_run(record.run_id, thread_id, self._order.pool.slug, self._replica.url)
+        ids = [record.run_id] if record.run_id else []
+        if thread.startswith("/threads/"):
+            record.thread_id = thread.removeprefix("/threads/")
+            ids.append(record.thread_id)
+        self._order.on_run(record.pool, self._replica.url, *ids)

@@ -118,7 +118,7 @@ class Runs:
             kind = "client" if 400 <= answer.status < 500 and answer.status != 429 else "backend"
             return [_not_started(item, detail, kind) for item in items]
         for run in runs:
-            self._board.whereabouts.note(run["run_id"], slug, answer.replica)
+            self._board.whereabouts.note(slug, answer.replica, run["run_id"])
         return runs
 
     async def _cancel_many(self, call: Call) -> None:

@@ -35,10 +35,12 @@ class Whereabouts:
     def __init__(self) -> None:
         self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
-    def note(self, any_id: str, pool: str, replica: str) -> None:
-        self._places[any_id] = (pool, replica)
-        if len(self._places) > _REMEMBERED:
-            self._places.popitem(last=False)
+    def note(self, pool: str, replica: str, *ids: str) -> None:
+        places = self._places
+        for any_id in ids:
+            places[any_id] = (pool, replica)
+        while len(places) > _REMEMBERED:
+            places.popitem(last=False)
 
     def find(self, any_id: str) -> tuple[str, str] | None:
         """Pool and replica URL."""
@@ -120,15 +122,10 @@ class Switchboard:
             timeout_s=timeout_s,
             safe=call.method == "GET" if safe is None else safe,
             replica=_replica(pool, replica) if replica else None,
-            on_run=self._note_run,
+            on_run=self.whereabouts.note,
             on_refused=on_refused,
         )
         return forward(call, order)
-
-    def _note_run(self, run_id: str, thread_id: str, pool: str, replica: str) -> None:
-        self.whereabouts.note(run_id, pool, replica)
-        if thread_id:
-            self.whereabouts.note(thread_id, pool, replica)
 
     def touch(self, thread_id: str) -> None:
         """Note that a thread may have changed, whether or not the database is there just now."""

@@ -163,6 +163,8 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(Cut("it answered with something that is not HTTP"))
             self._transport.abort()
+        else:
+            self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -182,7 +184,6 @@ class Connection(asyncio.Protocol):
         self.status = status
         if self._bodiless:
             self._complete = True  # the parser would wait for the body that HEAD announces; keep is False
-        self._wake()
 
     def on_body(self, body: bytes) -> None:
         self._parts.append(body)
@@ -190,7 +191,6 @@ class Connection(asyncio.Protocol):
         if self._size > _HIGH_WATER and not self._paused:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
 
     def on_message_complete(self) -> None:
         if self._informational:
@@ -198,7 +198,6 @@ class Connection(asyncio.Protocol):
             return
         self._complete = True
         self._keep = self._parser.should_keep_alive() and not self._bodiless
-        self._wake()
 
 
 class Endpoint:
