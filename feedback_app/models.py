@@ -87,6 +87,7 @@ class Feedback(models.Model):
         indexes = (
             models.Index(fields=("run_id", "key"), name="feedback_run_key"),
             models.Index(fields=("key", "-created_at"), name="feedback_key_created"),
+            models.Index(fields=("trace_id",), name="feedback_trace"),
             models.Index(fields=("-created_at", "id"), name="feedback_created"),
             models.Index(
                 fields=("created_at",), name="feedback_unbound", condition=models.Q(bound_at__isnull=True)

@@ -73,6 +73,12 @@ def for_runs(run_ids: Iterable[str | uuid.UUID | None]) -> dict[str, list[Feedba
     return dict(found)
 
 
+def newest_of_traces(trace_ids: Iterable[str], limit: int) -> list[FeedbackRow]:
+    """Feedback that stands of any run of the traces, newest first."""
+    standing = Feedback.objects.filter(retracted_at=None, trace_id__in=list(trace_ids))
+    return _rows(standing.order_by("-created_at", "pk")[:limit])
+
+
 def get_row(feedback_id: uuid.UUID) -> FeedbackRow:
     """One row as lists show it. Raises IndexError when there is none."""
     return _rows(Feedback.objects.filter(pk=feedback_id))[0]

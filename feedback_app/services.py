@@ -89,10 +89,11 @@ def submit_feedback(
     actor: Actor | str | None = None,
     project: str = "",
     metadata: Mapping[str, Any] | None = None,
+    trace_id: str | None = None,
 ) -> SubmitResult:
     """Store what somebody or something says of a run, and its way to LangSmith, in one transaction.
 
-    The run need not have arrived. One row for each (run, key, source event); without a source event one
+    The run need not have arrived; who knows its trace may say so, else `place_runs` does. One row for each (run, key, source event); without a source event one
     for each rater. A repeat changes nothing; other content edits the row and its history keeps both.
     Raises FeedbackError naming the field.
     """
@@ -103,6 +104,7 @@ def submit_feedback(
         comment=redact(given.comment, project),
         project=project,
         source_metadata=metadata or {},
+        trace_id=trace_id,
     )
     rule = FeedbackKey.objects.filter(pk=record.key).values_list(*KEY_RULE).first()
     check_key(record, KeyRule(*rule) if rule else None)
@@ -205,6 +207,17 @@ def resend(*, delivery_id: int) -> bool:
     if revived:
         _defer(Delivery.objects.get(pk=delivery_id))
     return bool(revived)
+
+
+@transaction.atomic
+def place_runs(*, runs: Iterable[tuple[str, str, str]]) -> None:
+    """Note the trace of runs that are still at work, so that what is said of them is found by it.
+
+    Takes (run id, trace id, project) of each.
+    """
+    for run_id, trace_id, project in sorted(runs):
+        waiting = Feedback.objects.filter(run_id=run_id, trace_id=None, project__in=("", project))
+        waiting.update(trace_id=trace_id)
 
 
 @transaction.atomic

@@ -30,11 +30,8 @@ _HOP = (
     "h.seen_at > now() - interval '2 minutes' AND EXISTS (SELECT 1 FROM routing_app_dispatchrecord d"
     " WHERE (d.ls_trace_id = h.trace_id::text OR d.run_id = h.root_run_id::text) AND {condition})"
 )
-_FEEDBACK = (
-    "h.trace_id IN (SELECT f.trace_id FROM feedback_app_feedback f WHERE f.retracted_at IS NULL AND {condition}"
-    " UNION ALL SELECT p.trace_id FROM feedback_app_feedback f JOIN traces_app_runpart p ON p.run_id = f.run_id"
-    " WHERE f.trace_id IS NULL AND f.retracted_at IS NULL AND {condition})"
-)
+# One query, so that the planner may begin with the newest heads as well as with the feedback, whichever is less.
+_FEEDBACK = "h.trace_id IN (SELECT f.trace_id FROM feedback_app_feedback f WHERE f.retracted_at IS NULL AND {condition})"
 _FINDING = (
     "h.trace_id IN (SELECT s.trace_id FROM traces_app_findingsighting s"
     " JOIN traces_app_storedfinding g ON g.id = s.finding_id WHERE g.resolved_at IS NULL AND {condition})"
@@ -102,7 +99,7 @@ def _clause(term: Term) -> Clause:
         return _campaign(text)
     if term.field == "feedback":
         condition = _FEEDBACK.format(condition=f"f.key = %s AND f.score {term.op} %s")
-        return condition, [term.key, value] * 2
+        return condition, [term.key, value]
     if term.field == "has":
         return _HAS[text]
     return _free_text(text)

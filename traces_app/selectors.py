@@ -46,9 +46,8 @@ JOIN traces_app_storedfinding g ON g.id = s.finding_id
 WHERE s.trace_id = ANY(%s::uuid[]) AND g.resolved_at IS NULL ORDER BY g.code
 """
 _FEEDBACK_OF = """
-SELECT h.trace_id::text, f.key, f.score FROM traces_app_tracehead h
-JOIN feedback_app_feedback f ON f.trace_id = h.trace_id OR f.run_id = h.root_run_id
-WHERE h.trace_id = ANY(%s::uuid[]) AND f.retracted_at IS NULL ORDER BY f.created_at
+SELECT f.trace_id::text, f.key, f.score FROM feedback_app_feedback f
+WHERE f.trace_id = ANY(%s::uuid[]) AND f.retracted_at IS NULL ORDER BY f.created_at
 """
 
 

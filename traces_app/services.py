@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from feedback_app.selectors import unbound_run_ids
-from feedback_app.services import RunFacts, bind_runs
+from feedback_app.services import RunFacts, bind_runs, place_runs
 from traces_app.diagnose import past_the_dispatcher
 from traces_app.models import RedactionRule, StoredFinding
 from traces_app.stitch import STALL_AFTER
@@ -91,8 +91,10 @@ def bind_feedback() -> int:
     if not waiting:
         return 0
     with connection.cursor() as cursor:
-        runs = [run for run in reader.load_runs_by_id(cursor, waiting) if is_told(run, now)]
+        arrived = reader.load_runs_by_id(cursor, waiting)
+        runs = [run for run in arrived if is_told(run, now)]
         calls = reader.load_model_calls(cursor, [run.run_id for run in runs]) if runs else {}
+    place_runs(runs=[(run.run_id, run.trace_id, run.project) for run in arrived if not is_told(run, now)])
     return bind_runs(facts=[facts_of(run, calls.get(run.run_id, ())) for run in runs])
 
 

@@ -35,11 +35,8 @@ from traces_app.pages.window import Fold
 from traces_app.store import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from django.http import HttpRequest
 
-    from feedback_app.selectors import FeedbackRow
     from traces_app.pages.rows import TreeTable
     from traces_app.tree import Node, StitchedTree
 
@@ -126,10 +123,11 @@ def record(request: HttpRequest, any_id: str, run_id: UUID) -> HttpResponse:
     if not request.user.has_perm(ADD_FEEDBACK):
         raise PermissionDenied("Recording feedback needs the permission feedback_app.add_feedback.")
     place = dataclasses.replace(_place(request, any_id, str(run_id)), tab="feedback")
-    if steps.run_step(str(run_id)) is None:
+    step = steps.run_step(str(run_id))
+    if step is None:
         raise Http404(f"No run {run_id} is stored.")
     form = FeedbackForm(request.POST)
-    if not form.is_valid() or not _submitted(form, str(run_id), request.user):
+    if not form.is_valid() or not _submitted(form, step.node, request.user):
         return _answer(request, place, form=form, status=422)
     if not wants_fragment(request):
         return HttpResponseRedirect(f"{place.base}runs/{run_id}?tab=feedback", status=303)
@@ -145,11 +143,12 @@ def begun_within(any_id: str, seconds: float) -> bool:
     return made.version == 7 and abs(time.time() - (made.int >> 80) / 1000) < seconds
 
 
-def _submitted(form: FeedbackForm, run_id: str, actor: Any) -> bool:
+def _submitted(form: FeedbackForm, run: Node, actor: Any) -> bool:
     data = form.cleaned_data
     try:
         feedback_services.submit_feedback(
-            run_id=run_id,
+            run_id=run.id,
+            trace_id=run.trace_id,
             key=data["key"],
             score=data["score"],
             value=data["value"] or None,
@@ -195,8 +194,7 @@ def _answer(
     if step is None:
         node = _node_of(_tree(request, place), place.step or "")
         step = steps.Step(node, ())
-    feedback = feedback_selectors.for_runs([step.node.run_id])
-    context = _panel_context(request, place, step, feedback, form)
+    context = _panel_context(request, place, step, form)
     response = render(request, "traces/_panel.html", context, status=status)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
@@ -220,12 +218,11 @@ def _page(
         response = render(request, REST, {"tree": tree, "table": _table(request, place, tree, node, "rest")})
         patch_vary_headers(response, ["HX-Request", "HX-Target"])
         return response
-    feedback = feedback_selectors.for_runs([one.run_id for one in tree.nodes if one.run_id])
     context: dict[str, Any] = {"selected": None}
     if node is not None:
         step = _step(node.run_id or node.id) or steps.Step(node, ())
-        context = _panel_context(request, place, step, feedback, form)
-    context |= _page_context(place, tree, node, feedback)
+        context = _panel_context(request, place, step, form)
+    context |= _page_context(place, tree, node)
     whole = fragment or asked_number(request, "from")  # who asks for what follows has seen the beginning
     context["table"] = _table(request, place, tree, node, "all" if whole else "opening")
     response = render_page(request, PAGE, context, partial="tree", status=status)
@@ -234,11 +231,7 @@ def _page(
 
 
 def _panel_context(
-    request: HttpRequest,
-    place: Place,
-    step: steps.Step,
-    feedback: Mapping[str, list[FeedbackRow]],
-    form: FeedbackForm | None,
+    request: HttpRequest, place: Place, step: steps.Step, form: FeedbackForm | None
 ) -> dict[str, Any]:
     node = step.node
     common = {
@@ -248,7 +241,7 @@ def _panel_context(
     if step.detail is None:
         facts = record_facts(step.record) if step.record else []
         return common | panel.hop_panel(step.path, node, facts, place.tab)
-    rows = feedback.get(node.run_id or "", [])
+    rows = feedback_selectors.for_runs([node.run_id]).get(node.run_id or "", [])
     return (
         common
         | {
@@ -274,12 +267,7 @@ def _table(
     return tree_table(tree, base=place.base, fold=fold, selected=marked, part=part)
 
 
-def _page_context(
-    place: Place,
-    tree: StitchedTree,
-    selected: Node | None,
-    feedback: Mapping[str, list[FeedbackRow]],
-) -> dict[str, Any]:
+def _page_context(place: Place, tree: StitchedTree, selected: Node | None) -> dict[str, Any]:
     story = tree.story
     hops = [node for node in tree.nodes if node.kind == "dispatcher" and reader.valid_uuid(node.id)]
     record_ = DispatchRecord.objects.filter(pk=hops[0].id).first() if hops else None
@@ -299,7 +287,7 @@ def _page_context(
         "decided_pool": decided,
         "other_pools": ", ".join(pool for pool in story.pools if pool != decided),
         "mismatches": mismatches(tree) if story.decided_is_executed is False else (),
-        "feedback_strip": [row for rows in feedback.values() for row in rows][:STRIP_ROWS],
+        "feedback_strip": feedback_selectors.newest_of_traces(tree.trace_ids, STRIP_ROWS),
         "touch_run": root.run_id if root else None,
         "record_href": step_href(judged, place.base) + "?tab=feedback" if judged and judged.run_id else "",
         "list_href": "/traces/?" + urlencode({"q": place.query}) if place.query else "/traces/",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from langsmith import Client as LangSmith
 from langsmith.run_trees import RunTree
 from msgspec.structs import asdict, replace
@@ -19,6 +20,7 @@ from registry_app.services import ensure_api_key
 from routing_app.models import DispatchRecord
 from tests.ingest.conftest import INGEST_KEY
 from tests.traces.scenes import T0, clean, uid
+from tests.traces.scenes import run as begun
 from traces_app import actions, listing, selectors, services, tasks
 from traces_app.hops import tell_heads
 from traces_app.models import FindingSighting, StoredFinding
@@ -74,6 +76,14 @@ def langsmith(run: RunRow, shift: timedelta) -> dict[str, Any]:
         "extra": {"metadata": {k: v for k, v in metadata.items() if v is not None}},
         "tags": ["demo"],
     }
+
+
+MUCH_FEEDBACK = """
+INSERT INTO feedback_app_feedback (id, run_id, trace_id, key, score, comment, source, source_event_id, rater,
+    source_metadata, project, created_at, modified_at, bound_at, assistant_id, pool, model, prompt_version)
+SELECT gen_random_uuid(), md5('run' || n)::uuid, md5('trace' || n)::uuid, 'told', 1, '', 'api', '', '', '{}', '',
+    now(), now(), now(), '', '', '', '' FROM generate_series(1, 20000) n
+"""
 
 
 @pytest.fixture
@@ -440,6 +450,33 @@ def test_feedback_never_binds_to_a_run_of_another_project(http: httpx.Client, sh
     stranger.refresh_from_db()
     own.refresh_from_db()
     assert (stranger.bound_at, own.bound_at is not None) == (None, True)
+
+
+def test_feedback_of_a_run_at_work_is_found_by_its_action(api: Client, http: httpx.Client) -> None:
+    send(http, [begun("caller", 0, None)], [], datetime.now(UTC) - T0)
+    submit_feedback(run_id=uid("caller"), key="helpful", score=1, project="web-app")
+    submit_feedback(run_id=uid("caller"), key="strange", score=0, project="another")
+    assert services.bind_feedback() == 0
+    (found,) = api.get("/api/traces", {"q": "has:feedback"}).json()["items"]
+    assert found["feedback"] == [["helpful", 1.0]]
+
+
+@pytest.mark.usefixtures("action")
+def test_a_list_reads_the_feedback_of_its_actions_alone(api: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE feedback_app_feedback DISABLE TRIGGER USER")
+        cursor.execute(MUCH_FEEDBACK)
+        cursor.execute("ALTER TABLE feedback_app_feedback ENABLE TRIGGER USER")
+        cursor.execute("ANALYZE feedback_app_feedback")
+        for q in ("", "has:feedback", "feedback.told:>0"):
+            with CaptureQueriesContext(connection) as asked:
+                api.get("/api/traces", {"q": q})
+            for query in [
+                one["sql"] for one in asked.captured_queries if "feedback_app_feedback" in one["sql"]
+            ]:
+                cursor.execute("EXPLAIN " + query)
+                plan = "\n".join(line for (line,) in cursor.fetchall())
+                assert "Seq Scan on feedback_app_feedback" not in plan, plan
 
 
 def test_an_action_with_many_names_is_found_by_its_own(
