@@ -78,10 +78,20 @@ class HistoryInline(ReadOnly, admin.TabularInline):
     extra = 0
 
 
+class OfKey(admin.SimpleListFilter):
+    title, parameter_name = "key", "key"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(key, key) for key in FeedbackKey.objects.values_list("key", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(key=self.value()) if self.value() else queryset
+
+
 @admin.register(Feedback)
 class FeedbackAdmin(ReadOnlyAdmin, GivesFeedback):
     list_display = ("key", "score", "source", "rater", "run_id", "assistant_id", "created_at", "retracted_at")
-    list_filter = ("source", "key")
+    list_filter = ("source", OfKey)
     search_fields = ("=run_id", "=key", "=source_event_id")
     inlines = (HistoryInline,)
     actions = ("give_feedback", "retract")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.html import format_html
 
 from contract.routing_document import url_problem
@@ -22,6 +23,7 @@ from routing_app.models import (
 )
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.http import HttpRequest
 
     TabularInline = admin.TabularInline[AllowlistEntry, Pool]
@@ -105,10 +107,33 @@ class RoutingRevisionAdmin(ReadOnlyAdmin):
         return shown_json(revision.document)
 
 
+class InPool(admin.SimpleListFilter):
+    title, parameter_name = "pool", "pool"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(slug, slug) for slug in Pool.objects.values_list("slug", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(pool=self.value()) if self.value() else queryset
+
+
+class Ended(admin.SimpleListFilter):
+    title, parameter_name = "outcome", "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("ok", "went well"), ("failed", "failed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        failed = ~Q(error_kind="") | Q(graph_failed=True) | Q(status__gte=400)
+        return {"ok": queryset.exclude(failed), "failed": queryset.filter(failed)}.get(
+            self.value() or "", queryset
+        )
+
+
 @admin.register(DispatchRecord)
 class DispatchRecordAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "assistant_id", "pool", "status", "error_kind", "took", "short_request_id")
-    list_filter = ("pool", "status")
+    list_filter = (InPool, Ended)
     search_fields = ("=request_id", "=run_id", "=assistant_id")
 
     def get_fields(self, request: HttpRequest, obj: DispatchRecord | None = None) -> list[Any]:

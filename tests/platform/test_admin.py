@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from axes.models import AccessAttempt  # type: ignore[import-untyped]
 from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from feedback_app.services import submit_feedback
+from registry_app import admin_base
 from registry_app.audit import Actor
 from registry_app.sync import sync_registry
-from routing_app.models import Pool
+from routing_app.models import DispatchRecord, Pool
 from routing_app.services import draft
 
 if TYPE_CHECKING:
@@ -70,3 +73,34 @@ def test_who_is_locked_out_is_let_in_by_an_administrator(
     assert AccessAttempt.objects.exists() is not right
     answer = stranger.post("/login/", {"username": admin_user.username, "password": "password"})
     assert answer.status_code == (302 if right else 429)
+
+
+def test_a_list_of_machine_made_rows_counts_as_far_as_it_pages(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_base, "MOST", 3)
+    for at in range(5):
+        submit_feedback(run_id=f"00000000-0000-4000-8000-00000000000{at}", key="helpful", score=1)
+    path = reverse("admin:feedback_app_feedback_changelist")
+    assert "3 or more feedback" in admin_client.get(path).content.decode()
+    assert (
+        "1 feedback" in admin_client.get(path, {"q": "00000000-0000-4000-8000-000000000004"}).content.decode()
+    )
+    assert "3 or more feedback" in admin_client.get(path, {"key": "helpful"}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"), [("outcome=failed", "bad"), ("outcome=ok", "good"), ("pool=EMAIL", "good")]
+)
+def test_dispatch_records_are_filtered_by_pool_and_outcome(
+    admin_client: Client, query: str, shown: str
+) -> None:
+    now = timezone.now()
+    Pool.objects.get_or_create(slug="EMAIL")
+    common: dict[str, Any] = {"received_at": now, "ended_at": now, "status": 200}
+    DispatchRecord.objects.create(**common, assistant_id="good", pool="EMAIL")
+    DispatchRecord.objects.create(**common, assistant_id="bad", pool="CORE", error_kind="backend")
+    page = admin_client.get(
+        reverse("admin:routing_app_dispatchrecord_changelist") + f"?{query}"
+    ).content.decode()
+    assert {name for name in ("good", "bad") if f">{name}<" in page} == {shown}
