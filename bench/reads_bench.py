@@ -215,9 +215,8 @@ def web(url: str, size: str) -> Iterator[http.client.HTTPConnection]:
         "LOG_LEVEL": "ERROR",
     }
     command = (sys.executable, "-m", "uvicorn", "platform_site.asgi:application", "--port", str(port))
-    with process(
-        *command, "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "300", env=env
-    ):
+    options = ("--http", "fleet.kit.door:Door", "--no-access-log", "--log-level", "warning")
+    with process(*command, *options, "--timeout-keep-alive", "300", env=env):
         wait_ready(port, "/info", 60)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         yield connection

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 
 def shown_duration(seconds: float | timedelta | None) -> str:
@@ -70,10 +71,23 @@ def shown_time(moment: datetime, show: str = "full") -> str:
     The browser rewrites it to its zone.
     """
     at = moment.astimezone(UTC)
-    day, clock = f"{at:%a} {at.day} {at:%b}", f"{at:%H:%M:%S}"
-    if show == "near" and at.date() == datetime.now(UTC).date():
+    clock = f"{at.hour:02}:{at.minute:02}:{at.second:02}"
+    if show == "clock" or (show == "near" and at.date() == datetime.now(UTC).date()):
         return clock
-    return {"clock": clock, "day": day, "minute": f"{at:%H:%M}"}.get(show, f"{day}, {clock}")
+    if show == "minute":
+        return clock[:5]
+    return _day(at.date()) if show == "day" else f"{_day(at.date())}, {clock}"
+
+
+@lru_cache(maxsize=512)  # a page tells few days, many times each
+def _day(day: date) -> str:
+    return f"{day:%a} {day.day} {day:%b}"
+
+
+def clipped(text: object, most: int) -> str:
+    """At most so many characters; an ellipsis stands for the rest."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
 
 
 def short_id(value: object) -> str:

@@ -24,6 +24,7 @@ register = template.Library()
 register.filter("duration", show.shown_duration)
 register.filter("change", show.shown_change)
 register.filter("cost", show.shown_cost)
+register.filter("clip", show.clipped)
 register.filter("count", show.shown_count)
 register.filter("percent", show.shown_percent)
 register.filter("shortid", show.short_id)
@@ -113,7 +114,7 @@ def when(moment: datetime | None, how: str = "full") -> SafeString | str:
     return format_html(
         '<time datetime="{}" title="{} UTC" data-show="{}">{}</time>',
         at.isoformat(timespec="milliseconds"),
-        f"{show.shown_time(at)}.{at:%f}"[:-3],
+        f"{show.shown_time(at)}.{at.microsecond // 1000:03}",
         how,
         show.shown_time(at, how),
     )
