@@ -66,6 +66,9 @@ class Door(asyncio.Protocol):
         self._server, self._state = server_state, app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(
+            lenient_data_after_close=True
+        )  # the answer before it stays good
         #: The one that is served, then those that were sent before it was answered.
         self._exchanges: deque[Exchange] = deque()
         self._unused = 0

@@ -146,3 +146,13 @@ def test_an_upgrade_is_answered_as_if_it_was_not_asked_for() -> None:
         said = caller.makefile("rb").read()
     assert said.startswith(b"HTTP/1.1 200 ")
     assert said.endswith(b"\r\n\r\n3\r\none\r\n0\r\n\r\n")
+
+
+def test_what_is_sent_after_a_closing_request_does_not_spoil_its_answer() -> None:
+    with serving(Reader()) as caller:
+        caller.sendall(
+            b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 4\r\n\r\nmore\r\nGET / HT"
+        )
+        said = caller.makefile("rb").read()
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.endswith(b"\r\n\r\n   4")
