@@ -60,7 +60,7 @@ class Door(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._app = config.loaded_app
-        self._root_path = config.root_path
+        self._root_path, self._raw_root = config.root_path, config.root_path.encode("ascii")
         self._asgi = {"version": config.asgi_version, "spec_version": "2.3"}
         self._keep_alive_s = config.timeout_keep_alive
         self._server, self._state = server_state, app_state
@@ -164,7 +164,7 @@ class Door(asyncio.Protocol):
             "method": parser.get_method().decode("ascii"),
             "root_path": self._root_path,
             "path": self._root_path + (unquote(path) if "%" in path else path),
-            "raw_path": self._root_path.encode("ascii") + url.path,
+            "raw_path": self._raw_root + url.path,
             "query_string": url.query or b"",
             "headers": headers,
             "state": self._state.copy(),

@@ -92,12 +92,12 @@ def _offered_keys(headers: Mapping[bytes, bytes]) -> list[str]:
     """Bearer first: unmodified SDKs also send a LangSmith key they found in their environment as `x-api-key`."""
     offered = []
     authorization = headers.get(b"authorization", b"")
-    if authorization[:7].lower() == b"bearer ":
-        offered.append(authorization[7:].strip().decode("latin-1"))
+    if authorization[:7].lower() == b"bearer " and (key := authorization[7:].strip()):
+        offered.append(key.decode("latin-1"))
     api_key = headers.get(b"x-api-key")
     if api_key:
         offered.append(api_key.decode("latin-1"))
-    return [key for key in offered if key]
+    return offered
 
 
 def _find(ring: KeyRing, offered: list[str]) -> KeyFacts | None:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 TABLE = "routing_app_dispatchrecord"
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, gc=False):
     """One row of the table; field names are its columns."""
 
     id: str
