@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
+from traces_app import filter_sql
 from traces_app.filter_sql import EVERYTHING, FAILED, FAILED_CALL, Clause
 from traces_app.filters import FilterError
+from traces_app.models import StoredFinding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from django.db.backends.utils import CursorWrapper
+
+    from traces_app.filters import Term
 
 #: A filter that nothing is indexed for reads every action; it gets this long.
 READ_MS = 4_000
@@ -48,6 +52,19 @@ _CALLS = f"""(
     AND NOT EXISTS (SELECT 1 FROM traces_app_tracehead c WHERE c.trace_id IN ({_LS_TRACE}, {_RUN}, {_W3C}))
 )"""
 _BRANCH = "(SELECT {columns} FROM {source} h WHERE {conditions} {order} LIMIT %s)"
+
+
+def condition(terms: Sequence[Term]) -> Clause:
+    """The terms as one condition.
+
+    Findings are asked for by their ids: of a code the planner cannot tell whether its findings are rare or everywhere.
+    """
+    if not filter_sql.asks_for_findings(terms):
+        return filter_sql.where(terms)
+    found: dict[str, list[int]] = {}
+    for code, pk in StoredFinding.objects.filter(resolved_at=None).values_list("code", "pk"):
+        found.setdefault(code, []).append(pk)
+    return filter_sql.where(terms, found)
 
 
 def newest(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from traces_app.store.labels import MAX_VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from traces_app.filters import Term
 
@@ -30,11 +30,15 @@ _HOP = (
     "h.seen_at > now() - interval '2 minutes' AND EXISTS (SELECT 1 FROM routing_app_dispatchrecord d"
     " WHERE (d.ls_trace_id = h.trace_id::text OR d.run_id = h.root_run_id::text) AND {condition})"
 )
-# One query, so that the planner may begin with the newest heads as well as with the feedback, whichever is less.
-_FEEDBACK = "h.trace_id IN (SELECT f.trace_id FROM feedback_app_feedback f WHERE f.retracted_at IS NULL AND {condition})"
+# Of one table each, so that the planner may begin with the newest heads as well as with what they are asked for,
+# whichever is less; and EXISTS, so that what must not be is looked up for a head instead of gathered for all.
+_FEEDBACK = (
+    "EXISTS (SELECT 1 FROM feedback_app_feedback f"
+    " WHERE f.trace_id = h.trace_id AND f.retracted_at IS NULL AND {condition})"
+)
 _FINDING = (
-    "h.trace_id IN (SELECT s.trace_id FROM traces_app_findingsighting s"
-    " JOIN traces_app_storedfinding g ON g.id = s.finding_id WHERE g.resolved_at IS NULL AND {condition})"
+    "EXISTS (SELECT 1 FROM traces_app_findingsighting s"
+    " WHERE s.trace_id = h.trace_id AND s.finding_id = ANY(%s::bigint[]))"
 )
 _COLUMNS = {
     "latency": "extract(epoch FROM h.ended_at - h.started_at)",
@@ -59,11 +63,11 @@ _INDEXED_VALUES = frozenset({("status", "error"), ("has", "error"), ("has", "fin
 runs_of_campaign: list[Callable[[str], Clause]] = []
 
 
-def where(terms: Iterable[Term]) -> Clause:
-    """One condition for all terms; `TRUE` for none."""
+def where(terms: Iterable[Term], findings: Mapping[str, Sequence[int]] | None = None) -> Clause:
+    """One condition for all terms; `TRUE` for none. `findings` are the ids of those that are unresolved, by code."""
     conditions, values = ["TRUE"], []
     for term in terms:
-        condition, given = _clause(term)
+        condition, given = _clause(term, findings or {})
         conditions.append(f"NOT coalesce({condition}, FALSE)" if term.negated else f"({condition})")
         values += given
     return " AND ".join(conditions), values
@@ -76,7 +80,12 @@ def looks_through(terms: Sequence[Term]) -> bool:
     return bool(terms) and not narrowed
 
 
-def _clause(term: Term) -> Clause:
+def asks_for_findings(terms: Iterable[Term]) -> bool:
+    """Whether `where` needs to know them."""
+    return any(term.field == "finding" or (term.field, term.value) == ("has", "finding") for term in terms)
+
+
+def _clause(term: Term, findings: Mapping[str, Sequence[int]]) -> Clause:
     value, text = term.value, str(term.value)
     if term.field in _COLUMNS:
         return f"{_COLUMNS[term.field]} {term.op} %s", [value]
@@ -100,6 +109,10 @@ def _clause(term: Term) -> Clause:
     if term.field == "feedback":
         condition = _FEEDBACK.format(condition=f"f.key = %s AND f.score {term.op} %s")
         return condition, [term.key, value]
+    if term.field == "finding":
+        return _FINDING, [list(findings.get(text, ()))]
+    if term.field == "has" and text == "finding":
+        return _FINDING, [[one for ids in findings.values() for one in ids]]
     if term.field == "has":
         return _HAS[text]
     return _free_text(text)
@@ -152,7 +165,6 @@ def _like(value: object) -> str:
 _SIMPLE = {
     "source": "h.source = %s",
     "thread": "h.thread_id = %s",
-    "finding": _FINDING.format(condition="g.code = %s"),
     "since": "h.seen_at >= %s",
     "until": "h.seen_at < %s",
 }
@@ -163,7 +175,6 @@ _CALLED = {
     "caller": "(d.key_name = %s OR d.caller = %s)",
 }
 _HAS: dict[str, Clause] = {
-    "finding": (_FINDING.format(condition="TRUE"), []),
     "feedback": (_FEEDBACK.format(condition="TRUE"), []),
     "error": (f"h.errors > 0 OR {_FAILED_HOP}", [FAILED]),
     "llm": ("h.llm_runs > 0", []),

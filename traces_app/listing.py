@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from traces_app import filter_sql
-from traces_app.actions import PART_OF_ANOTHER, edge, newest, reading, up_to
+from traces_app.actions import PART_OF_ANOTHER, condition, edge, newest, reading, up_to
 from traces_app.filters import FilterError, parse
 from traces_app.selectors import read_cursor
 
@@ -100,7 +100,7 @@ def neighbours(ids: Sequence[str], q: str = "") -> tuple[str | None, str | None]
 
 
 def _neighbours(ids: Sequence[str], terms: Sequence[Term]) -> tuple[str | None, str | None]:
-    where = filter_sql.where(terms)
+    where = condition(terms)
     with reading(where) as cursor:
         cursor.execute(_PLACE, {"ids": list(ids)})
         place = cursor.fetchone()
@@ -122,7 +122,7 @@ def newer_than(cursor: str, q: str = "") -> int:
     """How many actions came after the one at the cursor, counted up to one past `HELD_SHOWN`. Raises FilterError."""
     bounds: filter_sql.Clause = (_BOUND.format(sign=">"), list(read_cursor(cursor)))
     terms = parse(q)
-    where = filter_sql.where(terms)
+    where = condition(terms)
     with reading(where) as cur:
         if filter_sql.looks_through(terms):
             bounds = up_to(bounds, edge(cur, bounds))
@@ -139,7 +139,7 @@ def strip(q: str = "", *, now: datetime | None = None) -> Strip:
     until = now or timezone.now()
     since = until - STRIP_WINDOW
     terms = parse(q)
-    where = filter_sql.where(terms)
+    where = condition(terms)
     bounds: filter_sql.Clause = (" AND h.seen_at >= %s", [since])
     width = STRIP_WINDOW.total_seconds() / STRIP_BUCKETS
     with reading(where) as cursor:

@@ -12,7 +12,7 @@ from django.db import connection
 from msgspec import structs
 
 from traces_app import filter_sql
-from traces_app.actions import edge, newest, reading, up_to
+from traces_app.actions import condition, edge, newest, reading, up_to
 from traces_app.filters import FilterError, parse
 from traces_app.gather import gather
 from traces_app.stitch import stitch
@@ -123,7 +123,7 @@ def list_actions(
             places += f" AND (h.seen_at, h.trace_id) {sign} (%s, %s)"
             given += read_cursor(mark)
     count = max(1, min(limit, MAX_LIMIT))
-    where = filter_sql.where(terms)
+    where = condition(terms)
     with reading(where) as cur:
         last = edge(cur, (places, given)) if filter_sql.looks_through(terms) else None
         bounds, given = up_to((places, given), last)

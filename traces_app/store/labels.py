@@ -35,11 +35,10 @@ def labels_of(parts: Iterable[RunPart], tags: Iterable[str]) -> set[str]:
     for part in parts:
         names.add(part.name)
         places.add((part.assistant_id, part.pool, part.model, part.project))
-        facts = part.facts
-        if "error" in facts:
-            said.add(("error", _flat(facts["error"][:MAX_VALUE])))
-        if "metadata" in facts:
-            _add_values(of_roots if part.parent_id is None else of_others, facts["metadata"])
+        if error := part.facts.get("error"):
+            said.add(("error", _flat(error[:MAX_VALUE])))
+        if metadata := part.facts.get("metadata"):
+            _add_values(of_roots if part.parent_id is None else of_others, metadata)
     for assistant, pool, model, project in places:
         said |= {("assistant", assistant), ("pool", pool.upper()), ("model", model), ("project", project)}
     of_roots.update([item for item in of_others if type(item[1]) is not str or len(item[1]) <= _MAX_LABEL])
