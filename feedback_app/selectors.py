@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from django.db.models import OuterRef, Subquery, Sum
+from django.db.models import OuterRef, Q, Subquery, Sum
 
 from contract.headers import is_uuid
 from feedback_app.models import Delivery, Feedback, FeedbackEvent, FeedbackRollup
@@ -73,10 +73,10 @@ def for_runs(run_ids: Iterable[str | uuid.UUID | None]) -> dict[str, list[Feedba
     return dict(found)
 
 
-def newest_of_traces(trace_ids: Iterable[str], limit: int) -> list[FeedbackRow]:
-    """Feedback that stands of any run of the traces, newest first."""
-    standing = Feedback.objects.filter(retracted_at=None, trace_id__in=list(trace_ids))
-    return _rows(standing.order_by("-created_at", "pk")[:limit])
+def newest_of(trace_ids: Iterable[str], run_ids: Iterable[str], limit: int) -> list[FeedbackRow]:
+    """Feedback that stands of the traces, newest first; of these runs of theirs what came just now too."""
+    of_trace = Q(trace_id__in=list(trace_ids)) | Q(trace_id=None, run_id__in=list(run_ids))
+    return _rows(Feedback.objects.filter(of_trace, retracted_at=None).order_by("-created_at", "pk")[:limit])
 
 
 def get_row(feedback_id: uuid.UUID) -> FeedbackRow:

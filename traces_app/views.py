@@ -46,6 +46,8 @@ ADD_FEEDBACK = "feedback_app.add_feedback"
 PAGE = "traces/trace.html"
 REST = "traces/_tree.html#rows"
 STRIP_ROWS = 4
+#: What is said of one of so many first runs shows at once; of a later one when its trace is noted, some seconds after.
+JUDGED_AT_ONCE = 50
 #: Spans and records are on their way for about a second after the answer; a page asks again for so many seconds.
 ON_ITS_WAY = 30.0
 #: What a browser may show in place: it can hold no script.
@@ -274,6 +276,7 @@ def _page_context(place: Place, tree: StitchedTree, selected: Node | None) -> di
     root = next((one for one in tree.nodes if one.kind == "pool" and one.run_id), None)
     decided = record_.pool if record_ else hops[0].pool if hops else root.pool if root else ""
     judged = root or selected  # an outcome is the action's, whichever of its steps is looked at
+    first_runs = [node.run_id for node in tree.nodes[:JUDGED_AT_ONCE] if node.run_id]
     before, after = neighbours([*tree.trace_ids, *(hop.id for hop in hops)], place.query)
     return {
         "any_id": place.any_id,
@@ -287,7 +290,7 @@ def _page_context(place: Place, tree: StitchedTree, selected: Node | None) -> di
         "decided_pool": decided,
         "other_pools": ", ".join(pool for pool in story.pools if pool != decided),
         "mismatches": mismatches(tree) if story.decided_is_executed is False else (),
-        "feedback_strip": feedback_selectors.newest_of_traces(tree.trace_ids, STRIP_ROWS),
+        "feedback_strip": feedback_selectors.newest_of(tree.trace_ids, first_runs, STRIP_ROWS),
         "touch_run": root.run_id if root else None,
         "record_href": step_href(judged, place.base) + "?tab=feedback" if judged and judged.run_id else "",
         "list_href": "/traces/?" + urlencode({"q": place.query}) if place.query else "/traces/",
