@@ -108,6 +108,7 @@ class ReadOnlyAdmin(ReadOnly, OurAdmin):
     """Such rows as lists and pages, however many there are: their filters name values that some small table holds."""
 
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count of all rows for each value
     paginator = FirstRows
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
