@@ -139,7 +139,7 @@ def test_rows_beyond_the_first_screen_follow_by_themselves(
     plain = open_page(f"/traces/{uid('caller')}/", java_script_enabled=False)
     assert plain.locator("[role=treegrid] tr[data-kind]").count() < len(names)
     plain.get_by_role("link", name="more open rows").click()
-    assert plain.get_by_role("link", name="step 119", exact=True).is_visible()
+    plain.get_by_role("link", name="step 119", exact=True).wait_for()
 
 
 def test_a_step_opens_beside_the_page_when_the_reader_says_so(
