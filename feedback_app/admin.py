@@ -12,7 +12,7 @@ from django.db import transaction
 from feedback_app import services
 from feedback_app.models import Delivery, Feedback, FeedbackEvent, FeedbackKey
 from feedback_app.store import FeedbackError
-from registry_app.admin_base import OurAdmin, ReadOnly, ReadOnlyAdmin
+from registry_app.admin_base import OfSmallTable, OurAdmin, ReadOnly, ReadOnlyAdmin
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -78,14 +78,8 @@ class HistoryInline(ReadOnly, admin.TabularInline):
     extra = 0
 
 
-class OfKey(admin.SimpleListFilter):
-    title, parameter_name = "key", "key"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(key, key) for key in FeedbackKey.objects.values_list("key", flat=True)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(key=self.value()) if self.value() else queryset
+class OfKey(OfSmallTable):
+    title, parameter_name, table = "key", "key", FeedbackKey
 
 
 @admin.register(Feedback)

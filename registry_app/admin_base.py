@@ -104,6 +104,18 @@ class FirstRowsList(ChangeList):
             self.result_count = OrMore(MOST)
 
 
+class OfSmallTable(admin.SimpleListFilter):
+    """A filter by a field (`parameter_name`) of rows of machines, whose values are the keys of a small table."""
+
+    table: type[models.Model]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(key, key) for key in self.table._default_manager.values_list("pk", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
 class ReadOnlyAdmin(ReadOnly, OurAdmin):
     """Such rows as lists and pages, however many there are: their filters name values that some small table holds."""
 

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.html import format_html
 
 from contract.routing_document import url_problem
-from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin, shown_json
+from registry_app.admin_base import ActingAdmin, OfSmallTable, ReadOnlyAdmin, shown_json
 from routing_app.graph_admin import GraphRecordAdmin
 from routing_app.models import (
     AllowlistEntry,
@@ -107,14 +107,8 @@ class RoutingRevisionAdmin(ReadOnlyAdmin):
         return shown_json(revision.document)
 
 
-class InPool(admin.SimpleListFilter):
-    title, parameter_name = "pool", "pool"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(slug, slug) for slug in Pool.objects.values_list("slug", flat=True)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(pool=self.value()) if self.value() else queryset
+class InPool(OfSmallTable):
+    title, parameter_name, table = "pool", "pool", Pool
 
 
 class Ended(admin.SimpleListFilter):
