@@ -1,4 +1,6 @@
-"""One step of an action without stitching the action: a run or a dispatch record, and the names above it."""
+"""One step of an action on its own, out of a tree that is at hand or without stitching one: a run or a dispatch record,
+and the names above it.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +9,18 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 from django.utils import timezone
+from msgspec import structs
 
 from routing_app.models import DispatchRecord
 from traces_app import selectors
 from traces_app.models import TraceHead
 from traces_app.stitch import KIND_OF_TYPE, STALL_AFTER, is_worker_root
+from traces_app.store import reader
 from traces_app.tree import Node
 
 if TYPE_CHECKING:
     from traces_app.rows import RunRow
-    from traces_app.tree import Kind, NodeStatus
+    from traces_app.tree import Kind, NodeStatus, StitchedTree
 
 MAX_CLIMB = 100
 # A run has several parts, each of which may name its parent; UNION keeps a level from doubling the next.
@@ -54,6 +58,26 @@ def run_step(run_id: str) -> Step | None:
     caller = next((record.key_name for record in records if record.run_id == above[0][0]), "")
     node = _node(detail.run, is_hop_root=run_id in called)
     return Step(node, (*((caller,) if caller else ()), *names[:-1]), detail)
+
+
+def tree_step(tree: StitchedTree, node: Node) -> Step:
+    """A row of a tree that is at hand, as `run_step` and `hop_step` give it: what is above it need not be asked for."""
+    rows = {one.id: one for one in tree.nodes}
+    names: list[str] = []
+    above = rows.get(node.parent_id or "")
+    while above is not None:
+        names.append(_name(above))
+        above = rows.get(above.parent_id or "")
+    own = structs.replace(node, name=_name(node), tokens=node.own_tokens, cost=node.own_cost)
+    path = tuple(reversed(names))
+    if node.run_id and node.status != "missing":
+        return Step(own, path, selectors.get_run(node.run_id))
+    is_record = node.kind == "dispatcher" and reader.valid_uuid(node.id)
+    return Step(own, path, record=DispatchRecord.objects.filter(pk=node.id).first() if is_record else None)
+
+
+def _name(node: Node) -> str:
+    return "dispatch" if node.kind == "dispatcher" else node.name or "unnamed"
 
 
 def hop_step(dispatch_id: str) -> Step | None:

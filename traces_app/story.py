@@ -29,7 +29,7 @@ def tell(forest: Forest, nodes: Sequence[Node]) -> Story:
         action=_first([*callers[:1], *(one.assistant_id for one in pool_rows), *(one.name for one in roots)]),
         assistants=_each(one.assistant_id for one in pool_rows),
         pools=_each(one.pool for one in pool_rows),
-        projects=_each(forest.runs[one.id].project for one in nodes if one.id in forest.runs),
+        projects=_each(run.project for one in nodes if (run := forest.runs.get(one.id))),
         routing_versions=tuple(sorted({h.routing_version for h in hops if h.routing_version is not None})),
         request_ids=_each(hop.request_id for hop in hops),
         decided_is_executed=_attested(forest, hops),

@@ -194,8 +194,8 @@ def _answer(
         return _page(request, place, form=form, status=status)
     step = _step(place.step or "")
     if step is None:
-        node = _node_of(_tree(request, place), place.step or "")
-        step = steps.Step(node, ())
+        tree = _tree(request, place)
+        step = steps.tree_step(tree, _node_of(tree, place.step or ""))
     context = _panel_context(request, place, step, form)
     response = render(request, "traces/_panel.html", context, status=status)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
@@ -222,7 +222,7 @@ def _page(
         return response
     context: dict[str, Any] = {"selected": None}
     if node is not None:
-        step = _step(node.run_id or node.id) or steps.Step(node, ())
+        step = steps.tree_step(tree, node)
         context = _panel_context(request, place, step, form)
     context |= _page_context(place, tree, node)
     whole = fragment or asked_number(request, "from")  # who asks for what follows has seen the beginning

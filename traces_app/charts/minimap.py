@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from django.utils.safestring import mark_safe
@@ -21,34 +22,39 @@ if TYPE_CHECKING:
 COLUMNS, HEIGHT = 120, 40
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Column:
     """One stretch of the action's time: leaves at work in it, those that are LLM calls, those that failed."""
 
-    working: int = 0
-    llm: int = 0
-    failed: int = 0
+    working: int
+    llm: int
+    failed: int
     #: The leaf that took longest of those that began here.
-    longest: Node | None = None
+    longest: Node | None
 
 
 def columns(nodes: Sequence[Node], scale: Scale, now: datetime) -> list[Column]:
     """Leaves by the stretches they were at work in; a step shorter than one stretch counts in one."""
-    found = [Column() for _ in range(COLUMNS)]
+    # How many more, or fewer, are at work in a stretch than in the one before it.
+    working, llm, failed = ([0] * (COLUMNS + 1) for _ in range(3))
+    longest: dict[int, Node] = {}
     spent: dict[int, float] = {}
+    zero, wide = scale.start, scale.seconds / COLUMNS
     for node in nodes:
-        if node.start is None or node.child_count:
+        start = node.start
+        if start is None or node.child_count:
             continue
-        begun = (node.start - scale.start).total_seconds() + node.shift_ms / 1000
-        took = ((node.end or now) - node.start).total_seconds()
-        first, last = _place(begun, scale), _place(begun + took, scale)
-        for column in found[first : last + 1]:
-            column.working += 1
-            column.llm += node.kind == "llm"
-            column.failed += node.status == "error"
+        begun = (start - zero).total_seconds() + node.shift_ms / 1000
+        took = ((node.end or now) - start).total_seconds()
+        first, last = (min(max(int(at / wide), 0), COLUMNS - 1) for at in (begun, begun + took))
+        for counts, holds in ((working, True), (llm, node.kind == "llm"), (failed, node.status == "error")):
+            if holds:
+                counts[first] += 1
+                counts[max(last + 1, first)] -= 1
         if took >= spent.get(first, 0.0):
-            spent[first], found[first].longest = took, node
-    return found
+            spent[first], longest[first] = took, node
+    totals = zip(accumulate(working), accumulate(llm), accumulate(failed), strict=True)
+    return [Column(*counts, longest.get(at)) for at, counts in zip(range(COLUMNS), totals, strict=False)]
 
 
 def drawn(
@@ -70,11 +76,6 @@ def drawn(
         f'<svg class="c-chart c-minimap" width="100%" height="{HEIGHT}" aria-hidden="true" focusable="false">'
         f"{''.join(parts)}</svg>"
     )
-
-
-def _place(seconds: float, scale: Scale) -> int:
-    """The column so many seconds after the action's start."""
-    return min(max(int(seconds / scale.seconds * COLUMNS), 0), COLUMNS - 1)
 
 
 def _marked(shown: Sequence[Node], scale: Scale, now: datetime) -> str:

@@ -140,7 +140,7 @@ def tree_table(
     scale = scale_of(tree, moment)
     behind = waterfall.grid(scale)
     path = critical_path(tree.nodes)
-    places = _places(tree.nodes)
+    places = _places(tree.nodes, sent)
     anchors = count(1)
     focus = (
         selected if any(node.id == selected for node in cut.nodes) else cut.nodes[0].id if cut.nodes else ""
@@ -298,11 +298,12 @@ def _findings(node: Node, anchors: Iterator[int]) -> tuple[FindingRow, ...]:
     )
 
 
-def _places(nodes: Iterable[Node]) -> dict[str, tuple[int, int]]:
-    """(position among its siblings, how many siblings) of each row, for assistive technology."""
-    families: dict[str | None, list[str]] = {}
+def _places(nodes: Iterable[Node], sent: Iterable[Node]) -> dict[str, tuple[int, int]]:
+    """(position among its siblings, how many siblings) of each row that is sent, for assistive technology."""
+    families: dict[str | None, list[str]] = {node.parent_id: [] for node in sent}
     for node in nodes:
-        families.setdefault(node.parent_id, []).append(node.id)
+        if node.parent_id in families:
+            families[node.parent_id].append(node.id)
     return {
         node_id: (at, len(family))
         for family in families.values()
