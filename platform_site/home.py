@@ -14,7 +14,9 @@ from routing_app.models import DispatchRecord, Pool
 from traces_app.store import sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from routing_app.fleet import PoolState
 
 WINDOW = timedelta(hours=4)
 RECENT = timedelta(minutes=15)
@@ -103,7 +105,7 @@ class Home:
 
     @property
     def failing(self) -> tuple[Tile, ...]:
-        return tuple(tile for tile in self.tiles if tile.state == "failing")
+        return tuple(tile for tile in self.tiles if tile.state in ("failing", "partial"))
 
     @property
     def calls(self) -> int:
@@ -119,8 +121,8 @@ class Home:
         return self.failed + self.refused
 
 
-def home() -> Home:
-    """Four queries: the calls' roll-up, pools, their reports, latest failures."""
+def home(lanes: Mapping[str, PoolState]) -> Home:
+    """Four queries: the calls' roll-up, pools, their reports, latest failures. `lanes`: pools as the dispatcher sees them."""
     now = timezone.now()
     first = first_slot(now)
     calls = _calls(first)
@@ -129,7 +131,14 @@ def home() -> Home:
         reports.setdefault(report.pool, []).append(report)
     tallest = max((sums[0] for of in calls.values() for sums in of.slots.values()), default=1)
     tiles = tuple(
-        _tile(pool, calls.get(pool.slug, Calls()), reports.get(pool.slug, []), tallest, now)
+        _tile(
+            pool,
+            calls.get(pool.slug, Calls()),
+            reports.get(pool.slug, []),
+            lanes.get(pool.slug),
+            tallest,
+            now,
+        )
         for pool in Pool.objects.filter(enabled=True)
     )
     failed = DispatchRecord.objects.filter(received_at__gte=first).extra(where=[_FAILED])  # noqa: S610
@@ -160,15 +169,17 @@ def _calls(first: datetime) -> dict[str, Calls]:
     return found
 
 
-def _tile(pool: Pool, of: Calls, reports: list[PoolReport], tallest: int, now: datetime) -> Tile:
+def _tile(
+    pool: Pool, of: Calls, reports: list[PoolReport], lane: PoolState | None, tallest: int, now: datetime
+) -> Tile:
     first = first_slot(now)
     calls, errors, _ = of.since(first)
     recent_calls, recent_errors, since = of.since(slot_of(now - RECENT))
     p95 = sketch.quantile(of.latency, 0.95)
     well = sum(report.ok for report in reports) if reports else None
-    silent = well == 0
+    shut = lane.state if lane is not None and lane.in_trouble else ""
     struck = recent_errors >= FAILING_CALLS and recent_errors / recent_calls >= FAILING_SHARE
-    state = "failing" if silent or struck else "healthy" if calls or well else "idle"
+    state = "failing" if well == 0 or struck else shut or ("healthy" if calls or well else "idle")
     return Tile(
         slug=pool.slug,
         state=state,

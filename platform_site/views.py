@@ -35,13 +35,14 @@ def home(request: HttpRequest) -> HttpResponseBase:
     """Is anything wrong now, where, since when. What has drifted apart is a fragment of its own."""
     if wants_fragment(request) and request.headers.get("HX-Target") == "home-drift":
         return _drift(request)
-    found = home_reads.home()
-    well = [tile.slug for tile in found.tiles if tile.state != "failing"]
     seen = fleet()
+    lanes = {pool.slug: pool for pool in seen.pools}
+    found = home_reads.home(lanes)
+    well = [tile.slug for tile in found.tiles if tile not in found.failing]
     context: dict[str, Any] = {
         "home": found,
         "fleet": seen,
-        "lanes": {pool.slug: pool for pool in seen.pools},
+        "lanes": lanes,
         "standing": standing(found.now - home_reads.WINDOW),
         "healthy": ", ".join(well),
         "healthy_verb": "is" if len(well) == 1 else "are",

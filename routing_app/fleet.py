@@ -49,7 +49,8 @@ class ReplicaState:
 
     @property
     def takes_calls(self) -> bool:
-        return self.breaker not in ("open", "held open") and (
+        """Half-open is not yet: one call is let through to find out."""
+        return self.breaker not in ("open", "half-open", "held open") and (
             self.ok is not False or self.breaker == "held closed"
         )
 
@@ -76,6 +77,11 @@ class PoolState:
             return "partial" if any(taking) else "failing"
         known = any(replica.breaker in ("closed", "held closed") for replica in self.replicas)
         return "healthy" if known else "unknown"
+
+    @property
+    def in_trouble(self) -> tuple[ReplicaState, ...]:
+        """Those that take no calls."""
+        return tuple(replica for replica in self.replicas if not replica.takes_calls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def test_home_tells_of_each_pool_what_its_records_say() -> None:
     records = [call(chance, pool) for pool in ("EMAIL", "CORE", "") for _ in range(300)]
     for at in range(0, len(records), 100):
         store(records[at : at + 100])
-    seen = home()
+    seen = home({})
     assert {tile.slug for tile in seen.tiles} == {"EMAIL", "CORE"}
     within = [one for one in records if one.received_at >= first_slot(seen.now)]
     for tile in seen.tiles:
