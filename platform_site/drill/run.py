@@ -86,28 +86,36 @@ TROUBLES = (
 )
 
 
+async def _unheard(_: str) -> None:
+    """Nobody watches."""
+
+
+#: What a drill says it is at, one after the other.
+STEPS = 3 + len(TROUBLES)
+
+
 async def drill(
     plan: Plan,
     *,
     limits: Mapping[str, Mapping[str, float]],
     role: str = "dispatcher",
     server: str = "",
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], Awaitable[None]] = _unheard,
 ) -> Report:
     """Run it all; about `5 × seconds` and the starts. Raises StageError when its own processes do not start."""
-    say("starting a dispatcher and three workers")
+    await say("starting a dispatcher and three workers")
     async with Stage(limits, role=role, server=server) as stage:
         callers = {pool: Caller(stage.url, stage.key, f"probe_{pool.lower()}") for pool in OTHERS}
         try:
             await _others(callers, Plan(plan.rate, 2.0))  # the first calls pay for what is made once
-            say("calm run")
+            await say("calm run")
             calm = await _others(callers, plan)
             struck = []
             for trouble in TROUBLES:
-                say(f"{VICTIM_POOL} {trouble.name}")
+                await say(f"{VICTIM_POOL} {trouble.name}")
                 struck.append(await _strike(stage, trouble, callers, plan))
             await _well(stage)
-            say("calm run again")
+            await say("calm run again")
             after = await _others(callers, plan)
         finally:
             for caller in callers.values():

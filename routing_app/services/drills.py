@@ -43,6 +43,12 @@ def begin_drill(report_id: int) -> None:
     DrillReport.objects.filter(pk=report_id).update(state="running", started_at=timezone.now(), error="")
 
 
+def tell_drill(report_id: int, *, step: str, number: int, of: int) -> None:
+    """What a drill is at, for those who watch; nothing when it already ended. The report takes its place."""
+    doing = {"step": step, "number": number, "of": of}
+    DrillReport.objects.filter(pk=report_id, state="running").update(result={"doing": doing})
+
+
 def finish_drill(report_id: int, *, result: Mapping[str, Any]) -> None:
     """Store what a drill found. Its verdict is in the result."""
     with transaction.atomic():

@@ -103,12 +103,24 @@ def test_an_open_breaker_leads_the_page_and_the_api(
     with dispatcher(monkeypatch, seen(DISCOVERY=["open"])):
         text = member("viewer").get("/fleet/").content.decode()
         answer = keyed("read").get("/api/fleet").json()
-    assert "EMAIL, DISCOVERY do not take every call." in text or "DISCOVERY, EMAIL do not" in text
+    assert "EMAIL takes no calls: no answer to its health check." in text
+    assert "DISCOVERY takes no calls: the breaker opened, because calls in a row reached nobody." in text
     states = {pool["slug"]: pool["state"] for pool in answer["pools"]}
     assert states == {"CORE": "healthy", "CLASSIFY": "healthy", "EMAIL": "failing", "DISCOVERY": "failing"}
     assert answer["dispatcher"]["answers"] is True
     [replica] = next(pool["replicas"] for pool in answer["pools"] if pool["slug"] == "DISCOVERY")
     assert (replica["url"], replica["breaker"]) == (URLS["DISCOVERY"], "open")
+
+
+def test_a_pool_that_is_tried_again_is_not_said_to_take_calls(
+    member: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = member("viewer")
+    with dispatcher(monkeypatch, seen(CORE=["half-open"], EMAIL=["held closed"])):
+        for path in ("/fleet/", "/"):
+            text = viewer.get(path).content.decode()
+            assert "CORE takes one call to see whether it is back: the breaker opened" in text
+            assert "EMAIL takes" not in text
 
 
 def test_who_serves_which_version_is_shown_and_who_is_behind(
@@ -144,9 +156,11 @@ def test_an_operator_holds_a_breaker_and_lets_it_go(
         assert operator.post(path, given)["Location"] == "/fleet/"
     with dispatcher(monkeypatch, seen(EMAIL=["held open"])):
         text = operator.get("/fleet/").content.decode()
-    assert "EMAIL does not take every call." in text
-    assert "held open" in text
-    assert "bad &lt;release&gt;" in text
+        home = operator.get("/").content.decode()
+    for page in (text, home):
+        assert "EMAIL takes no calls: the breaker is held open until" in page
+        assert "user:a-operator holds EMAIL open: “bad &lt;release&gt;”." in page
+    assert "CLASSIFY, DISCOVERY, CORE are healthy." in home
     entry = AuditEntry.objects.get(model="routing_app_breakerhold")
     assert (entry.actor, entry.action, entry.reason) == ("user:a-operator", "insert", "bad <release>")
     for _ in range(2):
@@ -205,7 +219,9 @@ def test_without_a_dispatcher_the_rest_is_shown(
     assert {pool["state"] for pool in answer["pools"]} == {"unknown"}
 
 
-def test_a_drill_is_asked_for_once_with_its_job(keyed: Callable[..., Client]) -> None:
+def test_a_drill_is_asked_for_once_with_its_job(
+    keyed: Callable[..., Client], member: Callable[[str], Client]
+) -> None:
     client = keyed("routing:write", "read")
     answer = client.post("/api/fleet/drills")
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
@@ -216,6 +232,10 @@ def test_a_drill_is_asked_for_once_with_its_job(keyed: Callable[..., Client]) ->
     assert (again.status_code, DrillReport.objects.count()) == (409, 1)
     drills.begin_drill(report.pk)
     assert client.post("/api/fleet/drills").status_code == 409
+    drills.tell_drill(report.pk, step="EMAIL killed", number=3, of=7)
+    assert client.get(f"/api/fleet/drills/{report.pk}").json()["state"] == "running"
+    page = member("viewer").get(f"/fleet/drills/{report.pk}").content.decode()
+    assert "Step 3 of 7: EMAIL killed." in page
     drills.finish_drill(report.pk, result=RESULT)
     drills.break_off(report.pk, error="too late")
     assert client.get(f"/api/fleet/drills/{report.pk}").json()["state"] == "passed"

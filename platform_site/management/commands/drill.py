@@ -3,13 +3,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from platform_site.drill.report import as_text
-from platform_site.drill.run import Plan, drill
+from platform_site.drill.run import STEPS, Plan, drill
 from platform_site.drill.stage import StageError
 from routing_app.services import drills
 
@@ -41,9 +43,16 @@ class Command(BaseCommand):
         if not (0 < plan.rate <= 200 and 1 <= plan.seconds <= 60 and 1 <= plan.callers <= 500):
             raise CommandError("rate must be up to 200, seconds 1 to 60, callers 1 to 500")
         limits = _limits()
-        say = self.stderr.write if not json else lambda _: None
         if report is not None:
             drills.begin_drill(report)
+        steps = count(1)
+
+        async def say(step: str) -> None:
+            if report is not None:
+                await sync_to_async(drills.tell_drill)(report, step=step, number=next(steps), of=STEPS)
+            elif not json:
+                self.stderr.write(step)
+
         try:
             found = asyncio.run(
                 drill(plan, limits=limits, role=role, server=os.environ.get("DATABASE_URL", ""), say=say)
