@@ -35,7 +35,7 @@ def tell(forest: Forest, nodes: Sequence[Node]) -> Story:
         decided_is_executed=_attested(forest, hops),
         start=min(sane(one.start for one in nodes if one.start), default=None),
         end=max(sane(one.end for one in nodes if one.end), default=None),
-        status=_status(nodes, roots),
+        status=_status(forest, nodes, roots),
         errors=sum(one.status == "error" for one in nodes),
         llm_calls=sum(one.kind == "llm" for one in nodes),
         llm_seconds=_covered([(o.start, o.end) for o in nodes if o.kind == "llm" and o.start and o.end]),
@@ -44,11 +44,16 @@ def tell(forest: Forest, nodes: Sequence[Node]) -> Story:
     )
 
 
-def _status(nodes: Sequence[Node], roots: Sequence[Node]) -> NodeStatus:
-    """How the action ended for its caller: the worst of the topmost rows that really exist."""
+def _status(forest: Forest, nodes: Sequence[Node], roots: Sequence[Node]) -> NodeStatus:
+    """How the action ended for its caller: the worst of the topmost rows that really exist.
+
+    A call that was answered 200 with a failed graph inside failed, as lists count it.
+    """
     unreal = {one.id for one in roots if one.run_id is None and one.kind != "dispatcher"}
     top = [one for one in roots if one.id not in unreal]
     top += [one for one in nodes if one.parent_id in unreal and one.status != "missing"]
+    if any(hop.graph_failed for one in top if (hop := forest.hop(one.id))):
+        return "error"
     held = {one.status for one in top}
     for status in _WORST_FIRST:
         if status in held:
