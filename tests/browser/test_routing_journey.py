@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from registry_app.models import ApiKey, AuditEntry
 from registry_app.sync import sync_registry
 from routing_app.models import RoutingRevision
-from routing_app.services import draft, publish
+from routing_app.services import draft, drills, publish
 from tests.routing.conftest import ACTOR, URLS
 
 if TYPE_CHECKING:
@@ -180,6 +180,11 @@ def test_an_operator_holds_a_breaker_without_scripts(open_page: Callable[..., Pa
     page = open_page("/fleet/", java_script_enabled=False)
     with page.expect_navigation():
         page.get_by_role("link", name=f"Hold the breaker of {URLS['EMAIL']}").click()
+    page.get_by_label("Reason").fill(" ")
+    press(page, "Hold the breaker")
+    assert "Reason: This field is required." in page.locator("[role=alert]:focus").inner_text()
+    page.locator(":focus").get_by_role("link", name="Reason").click()
+    assert page.locator(":focus").get_attribute("name") == "reason"
     page.get_by_label("Reason").fill("it answers nonsense")
     press(page, "Hold the breaker")
     assert "is held open; dispatchers follow at once." in page.locator("#alerts").inner_text()
@@ -187,6 +192,14 @@ def test_an_operator_holds_a_breaker_without_scripts(open_page: Callable[..., Pa
     assert "hold open until" in row.inner_text()
     press(page, f"Release the breaker of {URLS['EMAIL']}")
     assert page.get_by_role("button", name="Release").count() == 0
+
+
+def test_what_is_read_again_keeps_the_focus_and_says_what_is_new(open_page: Callable[..., Page]) -> None:
+    page = open_page("/fleet/")
+    drills.ask_for_drill(actor=ACTOR)
+    page.get_by_role("link", name="refresh").press("Enter")
+    page.locator("#status", has_text="waits for the job process").wait_for(state="attached")
+    assert page.locator(":focus").inner_text() == "refresh"
 
 
 NARROW = ("/routing/", "/routing/publish", "/registry/", "/registry/graphs/email_compose", "/fleet/")

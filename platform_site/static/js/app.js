@@ -193,7 +193,31 @@
   document.addEventListener("htmx:afterSettle", (e) => {
     const held = $("[data-held]");
     if (held && e.target.id === "traces-held" && !busy()) held.click();
-    else if (held) say(held.textContent);
+  });
+
+  // A part that is replaced keeps the place of whoever is in it: else the focus would fall to the top of the page,
+  // every five seconds where the page reads itself again. And what it says anew is said aloud, once.
+  const named = (el) => el.tagName + (el.id || el.getAttribute("href") || el.name || el.textContent.trim());
+  const alike = (part, name) => $$("a, button, input, select, summary, [tabindex]", part).filter((el) => named(el) === name);
+  const told = (part) => $$("[data-say]", part).map((el) => el.textContent.trim());
+  let asked = null, place = null, said = [];
+  document.addEventListener("htmx:beforeRequest", () => { asked = document.activeElement; });
+  document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+    const el = document.activeElement === document.body ? asked : document.activeElement;
+    const name = el && target.contains(el) && named(el);
+    place = name && { name, nth: alike(target, name).indexOf(el) };
+    said = told(target);
+  });
+  document.addEventListener("htmx:afterSettle", (e) => {
+    if (!e.target.isConnected) return;
+    const news = told(e.target).filter((text) => !said.includes(text));
+    if (news.length) say(news.join(" "));
+    if (place && document.activeElement === document.body) {
+      const el = alike(e.target, place.name)[place.nth] || $("h1, h2", e.target) || e.target;
+      if (!el.matches("a, button, input, select, summary, [tabindex]")) el.tabIndex = -1;
+      el.focus({ preventScroll: true });
+    }
+    place = null;
   });
 
   document.addEventListener("click", (e) => {
