@@ -71,6 +71,14 @@ def enrollments(campaign: Campaign, *, status: str = "", q: str = "") -> QuerySe
     return rows.annotate(sends=sends).order_by("-created_at", "pk")
 
 
+def unread(campaign: Campaign | None = None) -> QuerySet[InboundEvent]:
+    """Answers that neither a graph nor a person has read yet, the oldest first."""
+    rows = InboundEvent.objects.filter(kind=InboundEvent.Kind.MESSAGE)
+    if campaign:
+        rows = rows.filter(touch__enrollment__campaign=campaign)
+    return rows.select_related("touch__enrollment__contact").order_by("received_at")
+
+
 def suppressions(q: str = "") -> QuerySet[Suppression]:
     """The newest first, of those whose address or note holds the words."""
     rows = Suppression.objects.order_by("-created_at")
@@ -95,13 +103,15 @@ def enrollment_page(enrollment_id: str) -> EnrollmentPage | None:
         return None
     rows = tuple(enrollment.touches.all())
     sent = [touch for touch in rows if touch.status in (Touch.Status.SENT, Touch.Status.UNKNOWN)]
+    unread = tuple(e for t in rows for e in t.events.all() if e.kind == InboundEvent.Kind.MESSAGE)
+    markable = sent and not unread and enrollment.status != Enrollment.Status.REPLIED
     return EnrollmentPage(
         enrollment=enrollment,
-        sentence=sentence(enrollment, sent),
+        sentence=sentence(enrollment, sent, waiting=bool(unread)),
         timeline=timeline(enrollment, rows),
         touches=rows,
-        answerable=sent[-1] if sent and enrollment.status != Enrollment.Status.REPLIED else None,
-        unread=tuple(e for t in rows for e in t.events.all() if e.kind == InboundEvent.Kind.MESSAGE),
+        answerable=sent[-1] if markable else None,
+        unread=unread,
         promises=promises(rows),
         actions=tuple(action for action in ACTIONS if enrollment.status in TAKES[action]),
         steps=enrollment.campaign.steps.count(),
@@ -139,9 +149,11 @@ def in_promised_window(touch: Touch) -> bool:
     return window.is_open(touch.sending_at)
 
 
-def sentence(enrollment: Enrollment, sent: list[Touch]) -> str:
-    """Will anything else be sent to this person, and did they answer?"""
+def sentence(enrollment: Enrollment, sent: list[Touch], *, waiting: bool) -> str:
+    """Will anything else be sent to this person, and did they answer? `waiting`: an answer that is not read yet."""
     status = Enrollment.Status
+    if waiting and enrollment.status not in Enrollment.ENDED:
+        return "answered, and nobody has read it yet; nothing goes out until somebody has."
     replied_to = next((t for t in sent if any(e.kind == "reply" for e in t.events.all())), None)
     if enrollment.status == status.REPLIED:
         step = f" to step {replied_to.step.position + 1}" if replied_to else ""

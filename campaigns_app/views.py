@@ -17,6 +17,7 @@ from feedback_app.selectors import for_runs
 from platform_site.lib.access import needs
 
 PAGE_SIZE = 100
+UNREAD_SHOWN = 20
 
 
 @needs("campaigns_app.view_campaign")
@@ -26,7 +27,11 @@ def campaign_list(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "campaigns/list.html",
-        {"campaigns": selectors.campaigns(), "violations": sum(each.count for each in invariants)},
+        {
+            "campaigns": selectors.campaigns(),
+            "violations": sum(each.count for each in invariants),
+            "unread": selectors.unread()[:UNREAD_SHOWN],
+        },
     )
 
 
@@ -46,6 +51,7 @@ def campaign_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "q": q,
         "statuses": Enrollment.Status.values,
         "actions": ACTIONS,
+        "unread": selectors.unread(campaign)[:UNREAD_SHOWN],
         "filter": urlencode({"status": status, "q": q}),
     }
     return render(request, "campaigns/detail.html", context)

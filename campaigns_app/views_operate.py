@@ -232,5 +232,6 @@ def touch_resolve(request: HttpRequest, pk: uuid.UUID, what: str) -> HttpRespons
 def message_settle(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """A person read a message that no graph could, or was faster."""
     event = replies.unread(pk)
-    replies.settle_message(pk, kind=kind, actor=request.user.get_username())
+    if not replies.settle_message(pk, kind=kind, actor=request.user.get_username()):
+        messages.warning(request, "It was read before: see the timeline for what it was taken for.")
     return redirect("campaigns:enrollment", pk=event.touch.enrollment_id)

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
-from campaigns_app import ledger
+from campaigns_app import ledger, selectors
 from campaigns_app.models import Touch
 from traces_app.models import StoredFinding, TraceHead
 from traces_app.stitch import STALL_AFTER
@@ -64,6 +64,8 @@ class Ledger:
 
     promises: tuple[ledger.Invariant, ...]
     sends: int
+    #: Answers that came and are not read yet.
+    unread: int
     checked_at: datetime
 
     @property
@@ -113,4 +115,4 @@ def _stitched(since: datetime, now: datetime) -> Stitched:
 
 def _ledger() -> Ledger:
     sends = Touch.objects.filter(status=Touch.Status.SENT).count()
-    return Ledger(ledger.invariants(), sends, timezone.now())
+    return Ledger(ledger.invariants(), sends, selectors.unread().count(), timezone.now())

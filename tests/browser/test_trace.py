@@ -90,11 +90,11 @@ def test_scripts_off_reads_folds_and_records(stored: str, open_page: Callable[..
     page = open_page(DRAFT, java_script_enabled=False)
     assert page.get_by_text("Dock-to-stock before the peak").is_visible()
     before = page.locator("[role=treegrid] tbody tr").count()
-    page.get_by_role("link", name="Close enrich_intent").click()
+    page.get_by_role("row", name="Close enrich_intent").get_by_role("link", name="Close").click()
     assert page.locator("[role=treegrid] tbody tr").count() < before
     page.get_by_role("link", name="Record feedback").click()
     page.get_by_role("button", name="Record feedback").click()
-    page.get_by_text("Give a score or a value.").wait_for()
+    page.locator("[role=alert]:focus", has_text="Score: Give a score or a value.").wait_for()
     page.get_by_label("Score").fill("1")
     page.get_by_role("button", name="Record feedback").click()
     page.locator("#traces-feedback").get_by_text("reply_received").wait_for()
@@ -173,7 +173,7 @@ def test_an_action_under_way_is_read_again_as_the_reader_has_it(
     page.locator("a[data-open]", has_text="write").click()
     page.locator(".c-tabs a", has_text="Raw").click()
     page.locator(".c-tabs [aria-current]", has_text="Raw").wait_for()
-    page.get_by_role("link", name="Close plan").click()
+    page.get_by_role("row", name="Close plan").get_by_role("link", name="Close").click()
 
     def assert_as_left() -> None:
         assert page.locator("tr[aria-selected=true] a[data-open]").inner_text() == "write"

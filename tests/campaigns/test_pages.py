@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
@@ -150,12 +151,24 @@ def test_an_unread_answer_is_read_by_a_person(operator: Any, campaign: Campaign)
     event = replies.record_event(
         kind="message", touch=touch, source_event_id="m", text="<script>alert(1)</script> yes"
     ).event
-    page = operator.get(reverse("campaigns:enrollment", args=[touch.enrollment_id])).content.decode()
-    assert "not read yet" in page
-    assert "<script>alert" not in page
+    person = reverse("campaigns:enrollment", args=[touch.enrollment_id])
+    lists = ("/campaigns/", "/campaigns/autumn/")
+    for path in (person, *lists):
+        page = operator.get(path).content.decode()
+        assert "not read yet" in page
+        assert "<script>alert" not in page
+        assert ("answered, and nobody has read it yet" in page) == (path == person)
+        assert page.count("data-record") == (path == person), "one key, one thing that it does"
+    cache.clear()  # home keeps what it counted for half a minute
+    assert "1 answer to read" in operator.get("/").content.decode()
     assert operator.post(reverse("campaigns:settle", args=[event.pk, "reply"])).status_code == 302
     assert Enrollment.objects.get().status == "replied"
     assert InboundEvent.objects.get().actor == "mara"
+    for path in lists:
+        assert "not read yet" not in operator.get(path).content.decode()
+    late = operator.post(reverse("campaigns:settle", args=[event.pk, "unsubscribe"]), follow=True)
+    assert "It was read before" in late.content.decode()
+    assert Enrollment.objects.get().status == "replied"
 
 
 def test_who_may_only_look_cannot_act(client: Any, campaign: Campaign) -> None:
