@@ -109,6 +109,11 @@ class Campaign(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def run_config(self) -> dict[str, dict[str, str]]:
+        """What its runs carry, so that `campaign:` and its slug find their actions."""
+        return {"metadata": {"campaign": self.slug}}
+
     def clean(self) -> None:
         if not self.weekdays or any(day not in range(7) for day in self.weekdays):
             raise ValidationError({"weekdays": "Name at least one weekday, 0 (Monday) to 6 (Sunday)."})

@@ -123,13 +123,14 @@ def header(message: Any, name: str) -> str:
 
 def read_message(event_id: int) -> None:
     """Find out what a stored message is and act on it. Raises LangGraphError when the graph could not say."""
-    event = InboundEvent.objects.get(pk=event_id)
+    event = InboundEvent.objects.select_related("touch__enrollment__campaign").get(pk=event_id)
     if event.kind != Kind.MESSAGE:
         return
     if report := event.mail.get("report"):
         settle_message(event_id, kind=Kind.HARD_BOUNCE if report == "5" else Kind.SOFT_BOUNCE, label="report")
         return
-    result = run_graph_with_meta(READER, reader_input(event), timeout=DEADLINE_S)
+    config = event.touch.enrollment.campaign.run_config
+    result = run_graph_with_meta(READER, reader_input(event), timeout=DEADLINE_S, config=config)
     output = result.output if isinstance(result.output, dict) else {}
     label = str(output.get("label") or "")[:40]
     settle_message(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Prefetch, Q, QuerySet
@@ -206,14 +205,3 @@ def touches_of_runs(run_ids: list[str]) -> dict[str, Touch]:
     """Run id → the touch its mail became, for links from a trace."""
     rows = Touch.objects.filter(langsmith_run_id__in=run_ids).select_related("enrollment__campaign", "step")
     return {touch.langsmith_run_id: touch for touch in rows}
-
-
-def runs_of(campaign: str) -> tuple[str, list[Any]]:
-    """A query for the ids of the runs that wrote or read a mail of a campaign, by its slug or its name."""
-    named = Q(slug=campaign) | Q(name__iexact=campaign)
-    wanted = Campaign.objects.filter(named).values("pk")
-    written = Touch.objects.filter(enrollment__campaign__in=wanted).exclude(langsmith_run_id="")
-    read = InboundEvent.objects.filter(touch__enrollment__campaign__in=wanted).exclude(langsmith_run_id="")
-    ids = [rows.order_by().values("langsmith_run_id") for rows in (written, read)]
-    query, values = ids[0].union(ids[1], all=True).query.sql_with_params()
-    return query, list(values)

@@ -34,6 +34,7 @@ def write_on_thread(graph: str, enrollment: Enrollment, given: Mapping[str, obje
             graph,
             None if taken else given,
             timeout=DEADLINE_S,
+            config=enrollment.campaign.run_config,
             thread_id=thread,
             command=TIMER if taken else None,
         )

@@ -145,7 +145,8 @@ def write_alone(enrollment: Enrollment, step: Step, variant: str) -> RunResult:
     if spec and not previous and requires(spec, "previous"):
         assistant_id, spec = FIRST_WRITER, spec_of(FIRST_WRITER)
     given = graph_input(enrollment, step, variant, fields_of(spec) if spec else {}, previous)
-    return run_graph_with_meta(assistant_id, given, timeout=COMPOSE_DEADLINE_S)
+    config = enrollment.campaign.run_config
+    return run_graph_with_meta(assistant_id, given, timeout=COMPOSE_DEADLINE_S, config=config)
 
 
 def graph_input(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from traces_app.store.labels import MAX_VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from traces_app.filters import Term
 
@@ -59,8 +59,6 @@ _INDEXED = frozenset(
     {"assistant", "pool", "caller", "model", "tag", "project", "meta", "campaign", "feedback", "finding"}
 )
 _INDEXED_VALUES = frozenset({("status", "error"), ("has", "error"), ("has", "finding"), ("has", "feedback")})
-#: A campaign's name → a query for the ids (text) of the runs of its touches. The plane above fills it in.
-runs_of_campaign: list[Callable[[str], Clause]] = []
 
 
 def where(terms: Iterable[Term], findings: Mapping[str, Sequence[int]] | None = None) -> Clause:
@@ -105,7 +103,7 @@ def _clause(term: Term, findings: Mapping[str, Sequence[int]]) -> Clause:
         named = f"{_NAMED} OR {_SAID} AND EXISTS (SELECT 1 FROM unnest(h.facts) fact WHERE fact ILIKE %s)"
         return _in_order(named), [_like(text), _like(text), "name=" + _like(text)]
     if term.field == "campaign":
-        return _campaign(text)
+        return _FACT, [_fact("meta.campaign", text)]
     if term.field == "feedback":
         condition = _FEEDBACK.format(condition=f"f.key = %s AND f.score {term.op} %s")
         return condition, [term.key, value]
@@ -120,20 +118,6 @@ def _clause(term: Term, findings: Mapping[str, Sequence[int]]) -> Clause:
 
 def _fact(field: str, value: str) -> str:
     return f"{field}={value[:MAX_VALUE]}"
-
-
-def _campaign(name: str) -> Clause:
-    """Actions that say so in their metadata, and those whose runs wrote or read a mail of it."""
-    said = [f"meta.{key}={name}" for key in ("campaign", "campaign_id", "campaign.id")]
-    query, values = "SELECT c.trace_id FROM traces_app_tracehead c WHERE c.facts && %s", list[Any]([said])
-    for runs_of in runs_of_campaign:
-        runs, given = runs_of(name)
-        query += (
-            " UNION ALL SELECT p.trace_id FROM traces_app_runpart p"
-            f" JOIN ({runs}) touched (run_id) ON p.run_id = touched.run_id::uuid"
-        )
-        values += given
-    return f"h.trace_id IN ({query})", values
 
 
 def _free_text(words: str) -> Clause:

@@ -144,6 +144,12 @@ def test_a_reply_becomes_feedback_on_the_run_that_wrote_the_mail(platform: Platf
         uuid.UUID(touch["langsmith_run_id"])
         assert (touch["pool"], touch["routing_version"] >= 1) == ("EMAIL", True)
 
+        def listed() -> list[str]:
+            page = api.get("/api/traces", params={"q": f"campaign:{slug}"}).raise_for_status().json()
+            return [action["id"] for action in page["items"]]
+
+        assert eventually(listed, within=30) == [touch["langsmith_run_id"]]
+
     with platform.browser() as browser:
         person = browser.get(f"/campaigns/{slug}/").raise_for_status().text
         enrollment = person.split("/campaigns/enrollments/")[1].split("/")[0]
