@@ -106,16 +106,17 @@ def _neighbours(ids: Sequence[str], terms: Sequence[Term]) -> tuple[str | None, 
         place = cursor.fetchone()
         if place is None:
             return None, None
-        found: list[str | None] = []
-        for sign in (">", "<"):
+        queries, given = [], []
+        for sign, upwards in ((">", True), ("<", False)):
             bounds: filter_sql.Clause = (_BOUND.format(sign=sign), list(place))
-            upwards = sign == ">"
             if filter_sql.looks_through(terms):
                 bounds = up_to(bounds, edge(cursor, bounds, oldest=upwards), oldest=upwards)
-            cursor.execute(*newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=1, oldest=upwards))
-            row = cursor.fetchone()
-            found.append(str(row[1]) if row else None)
-    return found[0], found[1]
+            query, values = newest("h.seen_at, h.trace_id", where, bounds=bounds, limit=1, oldest=upwards)
+            queries.append(f"({query})")
+            given += values
+        cursor.execute(" UNION ALL ".join(queries), given)
+        found = {row > place: str(row[1]) for row in cursor.fetchall()}
+    return found.get(True), found.get(False)
 
 
 def newer_than(cursor: str, q: str = "") -> int:

@@ -31,6 +31,8 @@ def tell(forest: Forest, nodes: Sequence[Node]) -> Story:
         pools=_each(one.pool for one in pool_rows),
         projects=_each(run.project for one in nodes if (run := forest.runs.get(one.id))),
         routing_versions=tuple(sorted({h.routing_version for h in hops if h.routing_version is not None})),
+        routing_digest=hops[0].routing_digest if hops else "",
+        executed_graph_digest=hops[0].executed_graph_digest if hops else "",
         request_ids=_each(hop.request_id for hop in hops),
         decided_is_executed=_attested(forest, hops),
         start=min(sane(one.start for one in nodes if one.start), default=None),

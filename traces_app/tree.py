@@ -93,6 +93,9 @@ class Story:
     pools: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     routing_versions: tuple[int, ...] = ()
+    #: Of the first call: the routing document that decided it, and the graph that the pool attests to have run.
+    routing_digest: str = ""
+    executed_graph_digest: str = ""
     request_ids: tuple[str, ...] = ()
     #: Every hop whose executed pool and graph are attested: True when all agree, None when none attests.
     decided_is_executed: bool | None = None

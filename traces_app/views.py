@@ -24,7 +24,6 @@ from feedback_app import services as feedback_services
 from feedback_app.store import FeedbackError
 from platform_site.lib.access import needs
 from platform_site.lib.htmx import render_page, wants_fragment
-from routing_app.models import DispatchRecord
 from traces_app import selectors, steps
 from traces_app.forms import FeedbackForm
 from traces_app.listing import neighbours
@@ -37,6 +36,7 @@ from traces_app.store import reader
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from routing_app.models import DispatchRecord
     from traces_app.pages.rows import TreeTable
     from traces_app.tree import Node, StitchedTree
 
@@ -272,9 +272,8 @@ def _table(
 def _page_context(place: Place, tree: StitchedTree, selected: Node | None) -> dict[str, Any]:
     story = tree.story
     hops = [node for node in tree.nodes if node.kind == "dispatcher" and reader.valid_uuid(node.id)]
-    record_ = DispatchRecord.objects.filter(pk=hops[0].id).first() if hops else None
     root = next((one for one in tree.nodes if one.kind == "pool" and one.run_id), None)
-    decided = record_.pool if record_ else hops[0].pool if hops else root.pool if root else ""
+    decided = hops[0].pool if hops else root.pool if root else ""
     judged = root or selected  # an outcome is the action's, whichever of its steps is looked at
     first_runs = [node.run_id for node in tree.nodes[:JUDGED_AT_ONCE] if node.run_id]
     before, after = neighbours([*tree.trace_ids, *(hop.id for hop in hops)], place.query)
@@ -285,8 +284,8 @@ def _page_context(place: Place, tree: StitchedTree, selected: Node | None) -> di
         "action": story.assistants[0] if story.assistants else story.action,
         "assistant": story.assistants[0] if story.assistants else story.action or "A run",
         "version": story.routing_versions[0] if story.routing_versions else None,
-        "digest": record_.routing_digest if record_ else "",
-        "graph_digest": record_.executed_graph_digest if record_ else "",
+        "digest": story.routing_digest,
+        "graph_digest": story.executed_graph_digest,
         "decided_pool": decided,
         "other_pools": ", ".join(pool for pool in story.pools if pool != decided),
         "mismatches": mismatches(tree) if story.decided_is_executed is False else (),
