@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import reads_peers
-from bench.load import free_port, process, wait_ready
+from bench.load import fixed_loop, free_port, process, wait_ready
 from platform_site import pg
 from tests.ingest.parts import make_part, sealed
 from traces_app.store.records import Bundle, Kind, RunPart, Status
@@ -290,7 +290,10 @@ def main() -> None:
                 "skipped: Phoenix and MLflow, which --peers (make bench PEERS=1) installs and asks",
                 file=sys.stderr,
             )
-        found = timed(reads, given.rounds) | timed(trees(connections["1m"]), max(given.rounds // 6, 5))
+        reads["a fixed loop"] = fixed_loop
+        found = timed(reads, given.rounds) | timed(
+            trees(connections["1m"]) | {"a fixed loop among trees": fixed_loop}, max(given.rounds // 6, 5)
+        )
     print(json.dumps({"bench": "reads", "ms": found, "load": round(os.getloadavg()[0], 1)}))
 
 
