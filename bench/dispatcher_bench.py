@@ -174,7 +174,7 @@ def serve_dispatcher(
     env = {**os.environ, "DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(folder), **secrets}
     command = (
         sys.executable, "-m", "uvicorn", "routing_app.dispatcher.main:app", "--host", "127.0.0.1", "--port", str(port),
-        "--no-access-log", "--log-level", "warning", "--http", "fleet.kit.door:Door",
+        "--no-access-log", "--log-level", "warning", "--http", "fleet.kit.door:Door", "--no-proxy-headers",
     )  # fmt: skip
     with process(*command, env=env) as pid:
         wait_ready(port)

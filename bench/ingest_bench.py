@@ -263,6 +263,7 @@ def ours(url: str, port: int, _folder: Path, *, workers: int) -> Store:
             "--no-access-log",
             "--http",
             "fleet.kit.door:Door",
+            "--no-proxy-headers",
         ],
         {"DATABASE_URL": database_url, "PLATFORM_DATA_DIR": str(ROOT / ".data" / "bench")},
         "/otlp/v1/traces",

@@ -149,8 +149,12 @@ def served(database_url: str) -> Iterator[str]:
             "127.0.0.1",
             "--port",
             str(port),
+            "--no-access-log",
+            "--http",
+            "fleet.kit.door:Door",
+            "--no-proxy-headers",
         )
-        with process(sys.executable, *command, "--no-access-log", "--http", "fleet.kit.door:Door", env=given):
+        with process(sys.executable, *command, env=given):
             wait_ready(port)
             yield f"http://127.0.0.1:{port}"
 

@@ -215,7 +215,14 @@ def web(url: str, size: str) -> Iterator[http.client.HTTPConnection]:
         "LOG_LEVEL": "ERROR",
     }
     command = (sys.executable, "-m", "uvicorn", "platform_site.asgi:application", "--port", str(port))
-    options = ("--http", "fleet.kit.door:Door", "--no-access-log", "--log-level", "warning")
+    options = (
+        "--http",
+        "fleet.kit.door:Door",
+        "--no-proxy-headers",
+        "--no-access-log",
+        "--log-level",
+        "warning",
+    )
     with process(*command, *options, "--timeout-keep-alive", "300", env=env):
         wait_ready(port, "/info", 60)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

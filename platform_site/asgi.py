@@ -56,10 +56,8 @@ class Switch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._app_for(scope)(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1000})
+            await self._app_for(scope)(scope, receive, send)
 
     def _app_for(self, scope: Scope) -> App:
         segment = scope["path"][1:].split("/", 1)[0]
@@ -128,9 +126,9 @@ def _django() -> App:
     import django
 
     django.setup(set_prefix=False)
-    from platform_site.handler import OneThread
+    from platform_site.handler import behind_proxies
 
-    return OneThread()  # type: ignore[return-value] # Django types the scope more narrowly
+    return behind_proxies(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1"))  # type: ignore[return-value] # the scope is typed more narrowly
 
 
 def create(environment: Environment) -> Switch:

@@ -16,6 +16,7 @@ from django.db import close_old_connections
 from django.http import HttpResponse
 from django.urls import set_script_prefix
 from servestatic.middleware import ServeStaticMiddleware  # type: ignore[import-untyped]
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 #: As many requests are answered at once; more wait their turn.
 _THREADS = 32
+
+
+def behind_proxies(trusted: str) -> ProxyHeadersMiddleware:
+    """Django, told by proxies at these addresses whom they speak for. It alone asks, so no other request pays for it."""
+    return ProxyHeadersMiddleware(OneThread(), trusted)  # type: ignore[arg-type] # the scope is typed more narrowly
 
 
 class OneThread(ASGIHandler):

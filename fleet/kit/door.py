@@ -1,6 +1,6 @@
 """The server's door: HTTP/1.1 as uvicorn's server asks for it, with an end to all that never becomes a request.
 
-    uvicorn … --http fleet.kit.door:Door
+    uvicorn … --http fleet.kit.door:Door --no-proxy-headers
 
 uvicorn's own protocol waits for ever for the rest of a head (or of a chunk's size, or of a trailer) and keeps all that
 arrives of it, and as long for the rest of a body; it writes an answer's head and its body apart, which wakes the other
@@ -213,6 +213,7 @@ class Door(asyncio.Protocol):
             self._server.tasks.discard(exchange.task)
 
     async def _fail(self, exchange: Exchange) -> None:
+        exchange.take_back()
         if exchange.started and not exchange.answered:
             self._close()  # only a cut connection says that this is not all
         elif not exchange.started:
@@ -223,10 +224,11 @@ class Door(asyncio.Protocol):
     def usual_headers(self) -> list[tuple[bytes, bytes]]:
         return self._server.default_headers
 
-    def answered(self, *, keep: bool) -> None:
+    def answered(self, last: bytes, *, keep: bool) -> None:
         """The answer is whole: it goes out at once, for what the application still does keeps nobody waiting."""
         self._server.total_requests += 1
         self._exchanges.popleft()
+        self._out.append(last)
         self._flush()
         if not keep:
             self._transport.close()

@@ -40,6 +40,7 @@ class Exchange:
         "_chunked",
         "_continue",
         "_door",
+        "_head",
         "_left",
         "_parts",
         "_size",
@@ -60,7 +61,7 @@ class Exchange:
         self.keep_alive = keep_alive
         #: Whether more of the request's body is to come.
         self.more_body = True
-        #: Whether the answer's head is out, and whether all of it is.
+        #: Whether the answer's head is known, and whether all of it is out.
         self.started = self.answered = False
         #: The caller closed the connection.
         self.gone = False
@@ -71,6 +72,8 @@ class Exchange:
         self._told = False
         self._arrived: asyncio.Event | None = None
         self._chunked = self._bodiless = False
+        #: Of an answer of known length: it goes out together with what comes first of the body.
+        self._head = b""
         self._left = 0
 
     # -- the request ----------------------------------------------------------------------------------------
@@ -130,7 +133,9 @@ class Exchange:
 
     def _start(self, status: int, given: Iterable[tuple[bytes, bytes]]) -> None:
         headers = [*self._door.usual_headers, *given]
-        by_name = {name.lower(): value for name, value in headers}
+        by_name = dict(headers)
+        if b"content-length" not in by_name:  # perhaps an application that does not write names in lower case
+            by_name = {name.lower(): value for name, value in headers}
         length = by_name.get(b"content-length")
         self._bodiless = self.scope["method"] == "HEAD" or status in (204, 304)
         self._chunked = length is None and not self._bodiless
@@ -145,22 +150,32 @@ class Exchange:
         if len(head.translate(None, _CONTROLS)) != len(head) - 2 * (len(headers) + 2):
             raise RuntimeError("a header of the answer holds a control character")
         self.started = True
-        self._door.write(head)
+        if self._chunked:
+            self._door.write(head)
+        else:
+            self._head = head
+
+    def take_back(self) -> None:
+        """Forget an answer of which nothing is out yet."""
+        if self._head:
+            self._head, self.started = b"", False
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
-        if self._bodiless:
-            self._left = 0
-        elif self._chunked:
+        if self._chunked:
             framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            self._door.write(framed if more else framed + b"0\r\n\r\n")
+            part = framed if more else framed + b"0\r\n\r\n"
+        elif self._bodiless:
+            part, self._head, self._left = self._head, b"", 0
         elif len(body) > self._left:
             raise RuntimeError("the answer is longer than its content-length")
         else:
+            part, self._head = self._head + body, b""
             self._left -= len(body)
-            self._door.write(body)
-        if not more:
-            if self._left:
-                raise RuntimeError("the answer is shorter than its content-length")
+        if more:
+            self._door.write(part)
+        elif self._left:
+            raise RuntimeError("the answer is shorter than its content-length")
+        else:
             self.answered = True
             self._news()
-            self._door.answered(keep=self.keep_alive)
+            self._door.answered(part, keep=self.keep_alive)

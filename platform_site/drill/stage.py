@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POOLS = ("EMAIL", "CLASSIFY", "DISCOVERY")
-DOOR = ("--http", "fleet.kit.door:Door")
+DOOR = ("--http", "fleet.kit.door:Door", "--no-proxy-headers")
 LIMITS = {
     "concurrency": 64, "queue": 128, "connect_timeout_s": 2, "idle_timeout_s": 60, "total_timeout_s": 600,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from contract.route_for import HEALTH_PATHS
+from platform_site.lib import memory
 from routing_app.dispatcher import export, health
 from routing_app.dispatcher.assistants import Assistants
 from routing_app.dispatcher.body import ClientGone
@@ -46,7 +47,7 @@ class Handler(Protocol):
 
 
 class Dispatcher:
-    """A plain ASGI application. `start()` before the first request, `stop()` after the last."""
+    """A plain ASGI application. `start()` before the first request, `stop()` after the last; alone, its lifespan does."""
 
     def __init__(self, config: DispatcherConfig) -> None:
         self.config = config
@@ -107,8 +108,8 @@ class Dispatcher:
         log.info("dispatcher: routing version %d is live", table.version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await _refuse_socket(receive, send)
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
             return
         try:
             path = normalised(scope.get("raw_path") or scope["path"].encode())
@@ -141,6 +142,15 @@ class Dispatcher:
             if self.draining and not self.under_way:
                 self._idle.set()
 
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.start()
+        memory.settle()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
     def _answer(self, call: Call) -> Awaitable[None]:
         path = call.path
         if path in HEALTH_PATHS:
@@ -150,7 +160,8 @@ class Dispatcher:
             return self._metrics(call)
         if path == export.PATH:
             return self.export.handle(call)
-        call.adopt_key(admit(call.method, path, call.headers, self.live.keyring))
+        keys, now = self.live.keyring, call.record.received_at
+        call.adopt_key(admit(call.method, path, call.headers, keys, now))
         call.adopt_trace()
         if self.draining:
             raise Problem(503, "this dispatcher is stopping", kind="backend", code="STOPPING", retry_after=1)
@@ -205,8 +216,3 @@ async def _refuse(send: Send, problem: Problem) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _refuse_socket(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": "WebSockets are not served here"})

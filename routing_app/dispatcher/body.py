@@ -32,6 +32,8 @@ class RunBody(msgspec.Struct):
     if_not_exists: str = "reject"
 
 
+_JSON = b"application/json"
+
 _peek = msgspec.json.Decoder(RunBody).decode
 _any = msgspec.json.Decoder().decode
 _write = msgspec.json.Encoder().encode
@@ -66,11 +68,11 @@ def _check_type(headers: Mapping[bytes, bytes], limit: int) -> None:
     length = headers.get(b"content-length")
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    encoding = headers.get(b"content-encoding", b"identity").lower()
-    if encoding != b"identity":
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.lower() != b"identity":
         raise bad_request(415, "send the body without content-encoding")
-    kind = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-    if kind != b"application/json" and length != b"0":
+    kind = headers.get(b"content-type", _JSON)
+    if kind != _JSON and kind.partition(b";")[0].strip().lower() != _JSON and length != b"0":
         raise bad_request(415, "content-type must be application/json")
 
 

@@ -206,15 +206,17 @@ def request_head(call: Call, order: Order, replica: Replica) -> bytes:
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         drop = drop | {name.strip().lower() for name in connection.split(b",")}
     lines = [
-        b"%b: %b\r\n" % pair
+        b": ".join(pair)
         for pair in call.scope["headers"]
         if pair[0] not in drop and pair[0][:10] != b"x-agentic-"
     ]
-    lines += [b"%b: %b\r\n" % pair for pair in call.trace_headers]
+    lines += map(b": ".join, call.trace_headers)
     record = call.record
-    made = f"x-request-id: {record.request_id}\r\nx-agentic-dispatch-id: {record.id}\r\n"
-    lines += (order.table.vouched[order.pool.slug], made.encode("latin-1"))
-    return _head(call.method, order.target, replica, b"".join(lines), order.body)
+    lines.append(
+        f"x-request-id: {record.request_id}\r\nx-agentic-dispatch-id: {record.id}\r\n".encode("latin-1")
+    )
+    vouched = order.table.vouched[order.pool.slug]
+    return _head(call.method, order.target, replica, b"\r\n".join(lines) + vouched, order.body)
 
 
 def _head(method: str, target: str, replica: Replica, lines: bytes, body: bytes) -> bytes:

@@ -55,12 +55,10 @@ def header_map(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return dict(reversed(raw))
 
 
-def admit(
-    method: str, path: str, headers: Mapping[bytes, bytes], ring: KeyRing, *, scope: str = SCOPE
-) -> KeyFacts:
+def admit(method: str, path: str, headers: Mapping[bytes, bytes], ring: KeyRing, now: datetime) -> KeyFacts:
     """The caller's key; raises Problem 401, 403 or 404 in the contract's order."""
     offered = _offered_keys(headers)
-    facts = _find(ring, offered)
+    facts = _find(ring, offered, now)
     status, code = path_decision(method, path, has_auth=bool(offered), auth_matches=facts is not None)
     if status != 200 or facts is None:
         raise Problem(
@@ -69,7 +67,7 @@ def admit(
             kind="client" if code == "NOT_FOUND" else "auth",
             code=code,
         )
-    require_scope(facts, scope)
+    require_scope(facts, SCOPE)
     return facts
 
 
@@ -81,7 +79,7 @@ def require_scope(facts: KeyFacts, scope: str) -> None:
 def authenticate(headers: Mapping[bytes, bytes], ring: KeyRing) -> KeyFacts:
     """The caller's key for paths outside the contract's gate (`/metrics`)."""
     offered = _offered_keys(headers)
-    facts = _find(ring, offered)
+    facts = _find(ring, offered, datetime.now(UTC))
     if facts is None:
         code = "BAD_AUTH" if offered else "MISSING_AUTH"
         raise Problem(401, f"{code}: {_REFUSALS[code]}", kind="auth", code=code)
@@ -100,8 +98,7 @@ def _offered_keys(headers: Mapping[bytes, bytes]) -> list[str]:
     return offered
 
 
-def _find(ring: KeyRing, offered: list[str]) -> KeyFacts | None:
-    now = datetime.now(UTC)
+def _find(ring: KeyRing, offered: list[str], now: datetime) -> KeyFacts | None:
     for raw in offered:
         facts = ring.find(raw, now)
         if facts is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -294,7 +295,7 @@ def test_the_gate_opens_only_public_paths_to_known_keys(path: str, auth: str | N
     try:
         clean = normalised(("/" + path).encode())
         assume(clean not in HEALTH_PATHS)  # answered before the gate
-        admit("POST", clean, headers, RING)
+        admit("POST", clean, headers, RING, datetime.now(UTC))
     except Problem as problem:
         refused = problem.status
     if refused:

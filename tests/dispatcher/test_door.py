@@ -61,8 +61,19 @@ class Teller:
         await send({"type": "http.response.body"})
 
 
+class Quitter:
+    """Says how long its answer is, in capitals, and fails before or in the middle of it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"Content-Length", b"8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["path"] == "/half":
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise ValueError
+
+
 @contextmanager
-def serving(app: Held | Reader | Teller, **settings: Any) -> Iterator[socket.socket]:
+def serving(app: Held | Reader | Teller | Quitter, **settings: Any) -> Iterator[socket.socket]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, http=Door, lifespan="off", log_level="critical", **settings))
     thread = threading.Thread(target=server.run, args=([listener],))
@@ -114,6 +125,15 @@ def test_requests_sent_ahead_are_answered_in_their_order() -> None:
     assert second.endswith(b"x-asked: \r\n\r\n")
     assert b"\r\nconnection: close\r\n" in third
     assert third.endswith(b"\r\n\r\n4\r\nfour\r\n0\r\n\r\n")
+
+
+def test_an_answer_that_fails_is_cut_or_if_nothing_of_it_is_out_another() -> None:
+    for path, status, said in ((b"/half", b"200", b"half"), (b"/none", b"500", b"Internal Server Error")):
+        with serving(Quitter()) as caller:
+            caller.sendall(b"GET %b HTTP/1.1\r\nhost: x\r\n\r\n" % path)
+            head, _, body = caller.makefile("rb").read().partition(b"\r\n\r\n")
+        assert (head.split()[1], body) == (status, said)
+        assert (b"Content-Length: 8" in head, b"chunked" in head) == (status == b"200", False)
 
 
 def test_nothing_in_a_header_begins_another() -> None:

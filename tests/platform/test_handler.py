@@ -11,13 +11,16 @@ from asgiref.testing import ApplicationCommunicator
 from django.db import connection
 from django.urls import path
 
-from platform_site.handler import OneThread
+from platform_site.handler import OneThread, behind_proxies
 from traces_app.api import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from django.http import HttpRequest, HttpResponse
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    Handler = OneThread | ProxyHeadersMiddleware
 
 seen: list[int] = []
 
@@ -50,12 +53,19 @@ def _read_on() -> Iterator[bytes]:
 urlpatterns = [path("endless", endless)]
 
 
-def call(handler: OneThread, path: str, *headers: tuple[bytes, bytes]) -> ApplicationCommunicator:
-    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": path, "query_string": b""}
+def call(handler: Handler, path: str, *headers: tuple[bytes, bytes]) -> ApplicationCommunicator:
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "client": ("192.0.2.7", 1),
+    }
     return ApplicationCommunicator(handler, {**scope, "headers": [(b"host", b"localhost"), *headers]})
 
 
-async def asked(handler: OneThread, path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+async def asked(handler: Handler, path: str, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     asking = call(handler, path, *headers)
     await asking.send_input({"type": "http.request", "body": b""})
     start = await asking.receive_output(10)
@@ -106,3 +116,13 @@ async def test_what_is_streamed_is_read_in_one_thread_and_no_further_when_the_cl
     assert b"".join(pieces).startswith(b"0\n1\n2\n")
     assert seen.pop() == 0
     assert len(set(seen)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("trusted", "status"), [("192.0.2.7", 200), ("127.0.0.1", 301)])
+async def test_a_proxy_is_believed_when_its_address_is_trusted(
+    settings: Any, trusted: str, status: int
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    page = await asked(behind_proxies(trusted), "/login/", (b"x-forwarded-proto", b"https"))
+    assert page["status"] == status
