@@ -17,26 +17,34 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 _BREAKER = {"closed": 0, "held closed": 0, "half-open": 1, "open": 2, "held open": 2}
 
 
+class _Ended:
+    """Requests that ended in one way: how many took how long."""
+
+    __slots__ = ("buckets", "seconds")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(BUCKETS_S) + 1)
+        self.seconds = 0.0
+
+
 class Metrics:
     def __init__(self) -> None:
-        self._requests: dict[tuple[str, int, str], int] = {}
-        self._buckets: dict[str, list[int]] = {}
-        self._seconds: dict[str, float] = {}
+        self._ended: dict[tuple[str, int, str], _Ended] = {}
         self._graph_failures: dict[tuple[str, str], int] = {}
         self._dropped: dict[str, int] = {}
         self._refused: dict[str, int] = {}
 
     def observe(self, record: Record) -> None:
         """Count one finished request that left a dispatch record."""
-        pool = record.pool
-        key = (pool, record.status, record.error_kind)
-        self._requests[key] = self._requests.get(key, 0) + 1
+        key = (record.pool, record.status, record.error_kind)
+        ended = self._ended.get(key)
+        if ended is None:
+            ended = self._ended[key] = _Ended()
         seconds = record.total_ms / 1000
-        buckets = self._buckets.setdefault(pool, [0] * (len(BUCKETS_S) + 1))
-        buckets[bisect_left(BUCKETS_S, seconds)] += 1
-        self._seconds[pool] = self._seconds.get(pool, 0.0) + seconds
+        ended.seconds += seconds
+        ended.buckets[bisect_left(BUCKETS_S, seconds)] += 1
         if record.graph_failed:
-            failure = (pool, record.assistant_id)
+            failure = (record.pool, record.assistant_id)
             self._graph_failures[failure] = self._graph_failures.get(failure, 0) + 1
         for family in record.dropped_headers:
             self._dropped[family] = self._dropped.get(family, 0) + 1
@@ -50,8 +58,8 @@ class Metrics:
     ) -> bytes:
         out: list[str] = []
         _family(out, "requests_total", "counter", "Finished requests.", {
-            _labels(pool=pool, status=str(status), kind=kind): count
-            for (pool, status, kind), count in self._requests.items()
+            _labels(pool=pool, status=str(status), kind=kind): sum(ended.buckets)
+            for (pool, status, kind), ended in self._ended.items()
         })  # fmt: skip
         self._histogram(out)
         _family(out, "graph_failures_total", "counter", "Runs answered 200 with a failed graph inside.", {
@@ -74,13 +82,16 @@ class Metrics:
     def _histogram(self, out: list[str]) -> None:
         name = "dispatcher_request_seconds"
         out += [f"# HELP {name} Time from request to last byte.", f"# TYPE {name} histogram"]
-        for pool, buckets in self._buckets.items():
+        for slug in dict.fromkeys(slug for slug, _, _ in self._ended):
+            of_pool = [ended for (pool, _, _), ended in self._ended.items() if pool == slug]
             total = 0
-            for bound, count in zip((*BUCKETS_S, "+Inf"), buckets, strict=True):
-                total += count
-                out.append(f"{name}_bucket{_labels(pool=pool, le=str(bound))} {total}")
-            out.append(f"{name}_sum{_labels(pool=pool)} {self._seconds[pool]:.6f}")
-            out.append(f"{name}_count{_labels(pool=pool)} {total}")
+            for bound, *counts in zip(
+                (*BUCKETS_S, "+Inf"), *(ended.buckets for ended in of_pool), strict=True
+            ):
+                total += sum(counts)
+                out.append(f"{name}_bucket{_labels(pool=slug, le=str(bound))} {total}")
+            out.append(f"{name}_sum{_labels(pool=slug)} {sum(ended.seconds for ended in of_pool):.6f}")
+            out.append(f"{name}_count{_labels(pool=slug)} {total}")
 
 
 def _pools(out: list[str], pools: list[Pool]) -> None:
