@@ -43,16 +43,22 @@ def draft_view(request: HttpRequest) -> HttpResponse:
 @edit_required
 @require_POST
 def save_matrix(request: HttpRequest) -> HttpResponse:
-    """Make each pool's allowlist what its column of boxes says (`<graph>@<pool>`). Ids without a box stay."""
-    ticked = [value.partition("@") for value in request.POST.getlist("place")]
-    shown = set(request.POST.getlist("graph"))
-    placements = {
-        pool.slug: [name for name in pool.assistants if name not in shown] for pool in draft.pool_facts()
-    }
-    for name, _, slug in ticked:
+    """Put into the allowlists what was ticked (`<graph>@<pool>`) and take out what was unticked since the table was shown.
+
+    `was` are the ticks that it was shown with, so that what somebody else saved meanwhile stays.
+    """
+    ticked, shown = set(request.POST.getlist("place")), set(request.POST.getlist("graph"))
+    placements = {pool.slug: set(pool.assistants) for pool in draft.pool_facts()}
+    for name, _, slug in (place.partition("@") for place in ticked):
         if slug not in placements or name not in shown:
             return _draft(request, status=422, error=f"place: {name[:100]}@{slug[:40]} is not in the table.")
-        placements[slug].append(name)
+    was = set(request.POST.getlist("was")) or {
+        f"{name}@{slug}" for slug, names in placements.items() for name in names & shown
+    }
+    for name, _, slug in (place.partition("@") for place in was - ticked):
+        placements.get(slug, set()).discard(name)
+    for name, _, slug in (place.partition("@") for place in ticked - was):
+        placements[slug].add(name)
     try:
         draft.set_matrix(placements=placements, actor=Actor.of_request(request))
     except ValidationError as error:

@@ -91,6 +91,18 @@ def test_ticks_make_the_draft_and_publishing_makes_it_live(publisher: Client) ->
     assert publish.live_revision().rollback_of == 1  # type: ignore[union-attr]
 
 
+def test_two_tables_of_the_same_draft_keep_each_other_s_ticks(publisher: Client) -> None:
+    text = publisher.get("/routing/").content.decode()
+    graphs = re.findall(r'name="graph" value="(\w+)"', text)
+    was = re.findall(r'name="was" value="(\w+@\w+)"', text)
+    assert was == re.findall(r'value="(\w+@\w+)" checked', text)
+    for place in ([*was, "probe_email@CORE"], [*was[1:], "probe_core@EMAIL"]):
+        given = {"graph": graphs, "was": [*was, "ghost@NOWHERE"], "place": place}
+        assert publisher.post("/routing/matrix", given).status_code == 303
+    ticks = set(re.findall(r'value="(\w+@\w+)" checked', publisher.get("/routing/").content.decode()))
+    assert ticks == {*was[1:], "probe_email@CORE", "probe_core@EMAIL"}
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [
