@@ -10,6 +10,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse, JsonResponse
 from django.middleware.gzip import GZipMiddleware
@@ -64,6 +65,31 @@ def without_nul(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
     def answer(request: HttpRequest) -> Any:
         return _nul_refused(request) or get_response(request)
+
+    return answer
+
+
+def signed_out(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """htmx follows a way to the sign-in page and would put that page into a part of the one that is open.
+
+    What is read again is read as a whole page, which leads there; what was sent is not lost to it.
+    """
+
+    def answer(request: HttpRequest) -> Any:
+        response = get_response(request)
+        leads_there = response.status_code == 302 and response["Location"].startswith(settings.LOGIN_URL)
+        if request.headers.get("HX-Request") != "true" or not leads_there:
+            return response
+        if request.method == "GET":
+            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+        said = {
+            "tone": "bad",
+            "title": "You are signed out, and nothing was done.",
+            "text": "Sign in, in another tab, and send it again.",
+            "link": settings.LOGIN_URL,
+            "link_text": "Sign in",
+        }
+        return render(request, "ui/_alert.html", said, status=401)
 
     return answer
 

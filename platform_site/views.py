@@ -96,6 +96,12 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
     return _failure(request, HTTPStatus.FORBIDDEN, "Your account may not do this.", reason)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form whose token does not fit: its page was opened before the last sign-in or sign-out, or is not ours."""
+    text = "This form is from before you last signed in or out. Open its page anew and send it again."
+    return _failure(request, HTTPStatus.FORBIDDEN, "Nothing was done.", text)
+
+
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _failure(request, HTTPStatus.NOT_FOUND, "Not found.", "The id belongs to nothing that is stored.")
 

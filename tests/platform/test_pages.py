@@ -23,6 +23,28 @@ def test_strangers_are_sent_to_sign_in(db: None) -> None:
         assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/login/")
 
 
+def test_a_part_of_a_page_is_never_the_sign_in_page(db: None) -> None:
+    part = Client(headers={"HX-Request": "true"})
+    for path in ("/", "/traces/", "/fleet/"):
+        answer = part.get(path)
+        assert (answer.status_code, answer.headers["HX-Refresh"], answer.content) == (204, "true", b"")
+    sent = part.post("/diagnostics/verify", {"assistant_id": "probe_core"})
+    assert sent.status_code == 401
+    assert "You are signed out, and nothing was done." in sent.content.decode()
+    assert "<html" not in sent.content.decode()
+
+
+def test_a_form_from_before_the_last_sign_in_says_so(admin_user: User) -> None:
+    for headers, page in (({}, True), ({"HX-Request": "true"}, False)):
+        client = Client(enforce_csrf_checks=True, headers=headers)
+        client.force_login(admin_user)
+        answer = client.post("/diagnostics/verify", {"assistant_id": "probe_core"})
+        text = answer.content.decode()
+        assert (answer.status_code, "<html" in text) == (403, page)
+        assert "This form is from before you last signed in or out." in text
+        assert "Your account may not" not in text
+
+
 def test_clear_refusals(admin_user: User) -> None:
     client = Client()
     client.force_login(admin_user)

@@ -282,7 +282,17 @@
     if (writing || document.hidden && ++held % 12) e.preventDefault();
   });
   document.addEventListener("htmx:afterSettle", (e) => local(e.target));
-  document.addEventListener("htmx:sendError", () => { const a = $("#alerts"); if (a) a.textContent = "No answer from the server. What you see is the last state received."; });
+  // Said once while the server is away, and taken back by its next answer.
+  document.addEventListener("htmx:sendError", () => {
+    const a = $("#alerts");
+    if (a && !a.dataset.away) a.textContent = a.dataset.away = "No answer from the server. What you see is the last state received.";
+  });
+  document.addEventListener("htmx:afterOnLoad", () => {
+    const a = $("#alerts");
+    if (!a?.dataset.away) return;
+    if (a.textContent === a.dataset.away) a.textContent = "";
+    delete a.dataset.away;
+  });
   local(document);
   // With the first frame, which lays out the page anyway.
   requestAnimationFrame(() => $(".l-bar__nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }));
