@@ -69,7 +69,8 @@ class Bulkhead:
     def release(self) -> None:
         """Hand the slot to the first waiter, or give it back."""
         self.active -= 1
-        self._admit()
+        if self.waiters:
+            self._admit()
 
     def resize(self, limit: int, queue: int) -> None:
         self.limit, self.queue = limit, queue
@@ -196,15 +197,11 @@ class Pool:
     """Owns the connections and slots of one pool for as long as a routing document names it."""
 
     def __init__(self, spec: PoolSpec) -> None:
-        self.spec = spec
+        self.spec, self.slug = spec, spec.slug
         self.runs = Bulkhead(spec.concurrency, spec.queue)
         self.control = Bulkhead(CONTROL_CONCURRENCY, CONTROL_QUEUE)
         self.replicas: tuple[Replica, ...] = ()
         self.reconfigure(spec)
-
-    @property
-    def slug(self) -> str:
-        return self.spec.slug
 
     def reconfigure(self, spec: PoolSpec) -> None:
         """Take a new document's facts; runs in flight, open connections and breakers of kept replicas live on."""

@@ -153,6 +153,7 @@ class Relay:
     def _headers(self, given: Headers) -> tuple[Headers, bytes]:
         """The pool's headers without hop-by-hop, addresses made relative, and ours; and the content type."""
         record = self._call.record
+        base = self._replica.base
         headers: Headers = []
         kind = b""
         for name, value in given:
@@ -163,9 +164,9 @@ class Relay:
             if name == b"content-type":
                 kind = value
             elif name == b"location":
-                value = self._relative(value)
+                value = value.removeprefix(base)
             elif name == b"content-location":
-                value = self._relative(value)
+                value = value.removeprefix(base)
                 self._note_run(value.decode("latin-1"))
             elif name == b"x-agentic-graph-digest":
                 record.executed_graph_digest = value.decode("latin-1")
@@ -182,9 +183,6 @@ class Relay:
         if record.run_id:
             own.append((b"x-langsmith-run-id", record.run_id.encode()))
         return own
-
-    def _relative(self, location: bytes) -> bytes:
-        return location.removeprefix(self._replica.base)
 
     def _note_run(self, location: str) -> None:
         """`/threads/{t}/runs/{r}` or `/runs/{r}`."""

@@ -73,7 +73,7 @@ class Switchboard:
         return self._dispatcher.pools.pools
 
     def pool(self, slug: str) -> Pool:
-        pool = self.pools.get(slug)
+        pool = self._dispatcher.pools.pools.get(slug)
         if pool is None:
             raise Problem(
                 503, f"pool {slug} is not in the live document", kind="backend", code="NO_POOL", retry_after=5
