@@ -13,7 +13,7 @@ from traces_app.store.records import Attachment, Chunk, RunPart
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01, where PostgreSQL counts from
+PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01, where PostgreSQL counts from
 _PG_EPOCH_DAY = date(2000, 1, 1).toordinal()
 _NULL = b"\xff\xff\xff\xff"
 _i64 = Struct("!iq").pack
@@ -41,7 +41,7 @@ PART_COLUMNS = (
 )
 #: The same for reading, where times come back as 8 bytes and ids as 16, which costs the server a tenth of numbers.
 PART_SELECT = (
-    "p.day, uuid_send(p.trace_id), uuid_send(p.run_id), p.digest, p.chunk_id, p.slot, p.kind, p.status, p.routing_version,"
+    "uuid_send(p.trace_id), uuid_send(p.run_id), p.digest, p.chunk_id, p.slot, p.kind, p.status, p.routing_version,"
     + ", ".join(f"timestamptz_send(p.{c})" for c in ("start_time", "end_time", "first_token"))
     + ", uuid_send(p.parent_id), p.prompt_tokens, p.completion_tokens, p.total_tokens, p.graph_root, "
     + ", ".join(f"p.{c}" for c in _TEXTS)
@@ -99,9 +99,9 @@ def part_row(p: RunPart, day: int) -> bytes:
         (
             head,
             _NULL if p.routing_version is None else _i32(4, p.routing_version),
-            _NULL if p.start is None else _i64(8, p.start - _PG_EPOCH_US),
-            _NULL if p.end is None else _i64(8, p.end - _PG_EPOCH_US),
-            _NULL if p.first_token is None else _i64(8, p.first_token - _PG_EPOCH_US),
+            _NULL if p.start is None else _i64(8, p.start - PG_EPOCH_US),
+            _NULL if p.end is None else _i64(8, p.end - PG_EPOCH_US),
+            _NULL if p.first_token is None else _i64(8, p.first_token - PG_EPOCH_US),
             _NULL if p.parent_id is None else _UUID + p.parent_id,
             _NULL if p.prompt_tokens is None else _i64(8, p.prompt_tokens),
             _NULL if p.completion_tokens is None else _i64(8, p.completion_tokens),
@@ -131,7 +131,7 @@ def part_from_row(row: Sequence[Any]) -> RunPart:
     """Return the part of one row of `PART_SELECT`; facts and payload stay empty."""
     # fmt: off
     (
-        _day, trace_id, run_id, digest, chunk_id, slot, kind, status, version, start, end, first_token,
+        trace_id, run_id, digest, chunk_id, slot, kind, status, version, start, end, first_token,
         parent_id, prompt, completion, total, graph_root,
         name, run_type, project, assistant_id, pool, thread_id, model, provider, cost,
     ) = row
@@ -140,11 +140,30 @@ def part_from_row(row: Sequence[Any]) -> RunPart:
     # fmt: off
     return RunPart(
         trace_id, run_id, kind, digest, {}, {}, parent_id, name or "", run_type or "", project or "",
-        None if start is None else _from_bytes(start, "big", signed=True) + _PG_EPOCH_US,
-        None if end is None else _from_bytes(end, "big", signed=True) + _PG_EPOCH_US,
+        None if start is None else _from_bytes(start, "big", signed=True) + PG_EPOCH_US,
+        None if end is None else _from_bytes(end, "big", signed=True) + PG_EPOCH_US,
         status, assistant_id or "", pool or "", version, thread_id or "", model or "", provider or "",
         prompt, completion, total, None if cost is None else Decimal(cost),
-        None if first_token is None else _from_bytes(first_token, "big", signed=True) + _PG_EPOCH_US,
+        None if first_token is None else _from_bytes(first_token, "big", signed=True) + PG_EPOCH_US,
         graph_root is True, chunk_id, slot,
     )
     # fmt: on
+
+
+def row_from_part(p: RunPart) -> tuple[Any, ...]:
+    """Return the row of `PART_SELECT` that a part would be read from."""
+    # fmt: off
+    return (
+        p.trace_id, p.run_id, p.digest, p.chunk_id, p.slot, p.kind, p.status, p.routing_version,
+        _time(p.start), _time(p.end), _time(p.first_token),
+        p.parent_id, p.prompt_tokens, p.completion_tokens, p.total_tokens, p.graph_root or None,
+        *[text or None for text in (
+            p.name, p.run_type, p.project, p.assistant_id, p.pool, p.thread_id, p.model, p.provider,
+        )],
+        None if p.cost is None else str(p.cost),
+    )
+    # fmt: on
+
+
+def _time(at: int | None) -> bytes | None:
+    return None if at is None else (at - PG_EPOCH_US).to_bytes(8, "big", signed=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 # ruff: noqa: S608 - statements are put together from constants of this package alone
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from traces_app.rows import RunPayload, RunRow, RunStatus
-from traces_app.store.columns import PART_SELECT, part_from_row
+from traces_app.store.columns import PART_SELECT, PG_EPOCH_US, part_from_row, row_from_part
 from traces_app.store.merge import merge_parts
 from traces_app.store.pack import opened, unpack
 from traces_app.store.records import Kind, RunPart, Status, uuid_bytes, uuid_text
@@ -17,9 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Where PostgreSQL counts from.
+_PG_EPOCH = _EPOCH + timedelta(microseconds=PG_EPOCH_US)
+_from_bytes = int.from_bytes
 _STATUS: dict[int, RunStatus] = {Status.RUNNING: "running", Status.OK: "ok", Status.ERROR: "error"}
 _SPAN = int(Kind.SPAN)
 _HEX = frozenset("0123456789abcdef")
+#: A row of `PART_SELECT`, and the places in it that say where the rest of it lies.
+Row = tuple[Any, ...]
+_TRACE, _RUN, _CHUNK, _SLOT = 0, 1, 3, 4
+#: What chunks hold: (trace, chunk) → one object for each part.
+Chunks = dict[tuple[bytes, int], list[dict[str, Any]]]
 
 PARTS_OF_TRACES = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.trace_id = ANY(%s::uuid[])"
 PARTS_OF_RUNS = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.run_id = ANY(%s::uuid[])"
@@ -65,14 +74,14 @@ class Cursor(Protocol):
 
 def load_runs(cur: Cursor, trace_ids: Iterable[str]) -> list[RunRow]:
     """Return every run of the traces, posts and patches merged, by start and run id."""
-    return _rows(cur, _parts(cur, PARTS_OF_TRACES, trace_ids))
+    rows = _read(cur, PARTS_OF_TRACES, trace_ids)
+    return _runs(rows, _chunks(cur, FACTS, rows))
 
 
 def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
     """Return the runs with these ids that are stored, by start and run id."""
-    parts = _parts(cur, PARTS_OF_RUNS, run_ids)
-    _fill(cur, parts, FACTS_OF_CHUNKS, "facts", list({p.chunk_id for p in parts}))
-    return _sorted(parts)
+    rows = _read(cur, PARTS_OF_RUNS, run_ids)
+    return _runs(rows, _chunks(cur, FACTS_OF_CHUNKS, rows, these=True))
 
 
 def load_model_calls(cur: Cursor, run_ids: Iterable[str]) -> dict[str, list[RunRow]]:
@@ -114,12 +123,12 @@ def load_payload(cur: Cursor, run_id: str) -> RunPayload | None:
 
 def load_whole(cur: Cursor, run_ids: Iterable[str]) -> list[tuple[RunRow, RunPayload]]:
     """Return the runs with these ids that are stored, each with its heavy values, by start and run id."""
-    parts = _parts(cur, PARTS_OF_RUNS, run_ids)
-    chunk_ids = list({p.chunk_id for p in parts})
-    _fill(cur, parts, PAYLOADS, "payload", chunk_ids)
-    _fill(cur, parts, FACTS_OF_CHUNKS, "facts", chunk_ids)
+    rows = _read(cur, PARTS_OF_RUNS, run_ids)
+    payloads = _chunks(cur, PAYLOADS, rows, these=True)
+    facts = _chunks(cur, FACTS_OF_CHUNKS, rows, these=True)
     ids = _Ids()
-    runs = [(_run_row(run, ids), _payload(run)) for run in _merged(parts)]
+    parts = [part for of_run in _by_run(rows) for part in _merged(of_run, facts, payloads)]
+    runs = [(_run_row(row_from_part(part), part.facts, ids), _payload(part)) for part in parts]
     return sorted(runs, key=lambda run: _by_start(run[0]))
 
 
@@ -132,57 +141,64 @@ def load_attachment(cur: Cursor, run_id: str, name: str) -> tuple[str, bytes] | 
     return None if row is None else (row[0], bytes(row[1]))
 
 
-def _parts(cur: Cursor, query: str, ids: Iterable[str]) -> list[RunPart]:
+def _read(cur: Cursor, query: str, ids: Iterable[str]) -> Sequence[Row]:
     wanted = list(ids)
     if not wanted:
         return []
     cur.execute(query, (wanted,))
-    return [part_from_row(row) for row in cur.fetchall()]
+    return cur.fetchall()
 
 
-def _rows(cur: Cursor, parts: list[RunPart]) -> list[RunRow]:
-    _fill(cur, parts, FACTS, "facts")
-    return _sorted(parts)
+def _chunks(cur: Cursor, query: str, rows: Sequence[Row], *, these: bool = False) -> Chunks:
+    """The chunks of the traces of the rows; of these chunks alone when so asked."""
+    wanted = {(row[_TRACE], row[_CHUNK]) for row in rows}
+    if not wanted:
+        return {}
+    traces = [uuid_text(trace) for trace in {trace for trace, _ in wanted}]
+    cur.execute(query, (traces, list({chunk for _, chunk in wanted})) if these else (traces,))
+    return {
+        (bytes(trace), chunk): unpack(bytes(blob))
+        for trace, chunk, blob in cur.fetchall()
+        if (bytes(trace), chunk) in wanted
+    }
 
 
-def _sorted(parts: list[RunPart]) -> list[RunRow]:
+def _held(chunks: Chunks, row: Row) -> dict[str, Any]:
+    """What the chunk of a part says of it; nothing when the chunk is gone."""
+    places = chunks.get((row[_TRACE], row[_CHUNK]))
+    return places[row[_SLOT]] if places is not None else {}
+
+
+def _runs(rows: Sequence[Row], facts: Chunks) -> list[RunRow]:
+    """The runs of the rows, by start and run id. Most have one part, and are made straight from its row."""
     ids = _Ids()
-    rows = [_run_row(run, ids) for run in _merged(parts)]
-    return sorted(rows, key=_by_start)
+    runs: list[RunRow] = []
+    for of_run in _by_run(rows):
+        if len(of_run) == 1:
+            runs.append(_run_row(of_run[0], _held(facts, of_run[0]), ids))
+        else:
+            parts = _merged(of_run, facts, {})
+            runs += [_run_row(row_from_part(part), part.facts, ids) for part in parts]
+    return sorted(runs, key=_by_start)
 
 
 def _by_start(row: RunRow) -> tuple[datetime, str]:
     return row.start or _EPOCH, row.run_id
 
 
-def _fill(
-    cur: Cursor, parts: list[RunPart], query: str, field: str, chunk_ids: list[int] | None = None
-) -> None:
-    """Read the chunks of the parts and give each part its place in them."""
-    traces = [uuid_text(t) for t in {p.trace_id for p in parts}]
-    if not traces:
-        return
-    cur.execute(query, (traces,) if chunk_ids is None else (traces, chunk_ids))
-    wanted = {(p.trace_id, p.chunk_id) for p in parts}
-    chunks = {
-        (bytes(trace), chunk_id): unpack(bytes(blob))
-        for trace, chunk_id, blob in cur.fetchall()
-        if (bytes(trace), chunk_id) in wanted
-    }
-    for part in parts:
-        places = chunks.get((part.trace_id, part.chunk_id))
-        if places is not None:
-            setattr(part, field, places[part.slot])
+def _by_run(rows: Iterable[Row]) -> Iterable[list[Row]]:
+    by_run: dict[bytes, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_run[row[_RUN]].append(row)
+    return by_run.values()
 
 
-def _merged(parts: Iterable[RunPart]) -> list[RunPart]:
-    by_run: dict[bytes, list[RunPart]] = defaultdict(list)
-    for part in parts:
-        by_run[part.run_id].append(part)
-    merged: list[RunPart] = []
-    for of_run in by_run.values():
-        merged += of_run if len(of_run) == 1 else map(merge_parts, _copies(of_run))
-    return merged
+def _merged(rows: Sequence[Row], facts: Chunks, payloads: Chunks) -> list[RunPart]:
+    """The parts of one run as one; as several when it was begun more than once."""
+    parts = [part_from_row(row) for row in rows]
+    for part, row in zip(parts, rows, strict=True):
+        part.facts, part.payload = _held(facts, row), _held(payloads, row)
+    return [merge_parts(of_one) for of_one in _copies(parts)]
 
 
 def _copies(parts: list[RunPart]) -> list[list[RunPart]]:
@@ -211,26 +227,32 @@ class _Ids(dict[bytes, str]):
         return text
 
 
-def _run_row(run: RunPart, ids: _Ids) -> RunRow:
-    """Return the run as the rest of the platform sees it."""
-    facts = run.facts.get
+def _run_row(row: Row, held: dict[str, Any], ids: _Ids) -> RunRow:
+    """Return the run as the rest of the platform sees it, of its row and facts."""
+    # fmt: off
+    (
+        trace_id, run_id, _digest, _chunk_id, _slot, kind, status, version, start, end, first_token,
+        parent_id, prompt, completion, total, _graph_root,
+        name, run_type, project, assistant_id, pool, thread_id, model, provider, cost,
+    ) = row
+    # fmt: on
+    facts = held.get
     w3c = facts("w3c") or (None, None, None)
     metadata: dict[str, Any] = facts("metadata") or {}
-    start, end, first_token = run.start, run.end, run.first_token
     # By place: thirty names to look up are most of what a row costs.
     # fmt: off
     return RunRow(
-        ids[run.run_id], ids[run.trace_id], ids[run.parent_id] if run.parent_id else None,
-        run.name, run.run_type or "chain", "otlp" if run.kind == _SPAN else "langsmith", run.project,
-        None if start is None else _EPOCH + timedelta(0, 0, start),
-        None if end is None else _EPOCH + timedelta(0, 0, end),
-        _STATUS[run.status], facts("error"),
-        run.assistant_id or None, run.pool or None, run.routing_version,
+        ids[run_id], ids[trace_id], ids[parent_id] if parent_id else None,
+        name or "", run_type or "chain", "otlp" if kind == _SPAN else "langsmith", project or "",
+        None if start is None else _PG_EPOCH + timedelta(0, 0, _from_bytes(start, "big", signed=True)),
+        None if end is None else _PG_EPOCH + timedelta(0, 0, _from_bytes(end, "big", signed=True)),
+        _STATUS[status], facts("error"),
+        assistant_id, pool, version,
         _text(metadata.get("agentic.graph_digest")), _text(metadata.get("agentic.dispatch_id")),
-        run.thread_id or None, run.model or None, run.provider or None,
-        run.prompt_tokens, run.completion_tokens, run.total_tokens, run.cost,
+        thread_id, model, provider,
+        prompt, completion, total, None if cost is None else Decimal(cost),
         tuple(facts("tags") or ()), metadata, w3c[0], w3c[1], w3c[2], tuple(facts("attachments") or ()),
-        None if first_token is None else _EPOCH + timedelta(0, 0, first_token),
+        None if first_token is None else _PG_EPOCH + timedelta(0, 0, _from_bytes(first_token, "big", signed=True)),
     )
     # fmt: on
 
