@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -135,6 +136,12 @@ def tone(name: str) -> str:
 @register.filter
 def tone_icon(name: str) -> str:
     return TONE_ICONS.get(tone(name), "info")
+
+
+@register.filter
+def json_lines(value: object) -> str:
+    """A stored value as JSON, a member a line; "nothing" for none."""
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 @register.filter

@@ -163,6 +163,9 @@ def test_an_operator_holds_a_breaker_and_lets_it_go(
     assert "CLASSIFY, DISCOVERY, CORE are healthy." in home
     entry = AuditEntry.objects.get(model="routing_app_breakerhold")
     assert (entry.actor, entry.action, entry.reason) == ("user:a-operator", "insert", "bad <release>")
+    audit = operator.get("/registry/audit").content.decode()
+    assert "nothing\n→\n{" in audit
+    assert "&quot;reason&quot;: &quot;bad &lt;release&gt;&quot;" in audit
     for _ in range(2):
         answer = operator.post("/fleet/breakers/EMAIL/release", {"url": URLS["EMAIL"]})
         assert answer.status_code == 303

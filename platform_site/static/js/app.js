@@ -199,7 +199,7 @@
   // every five seconds where the page reads itself again. And what it says anew is said aloud, once.
   const named = (el) => el.tagName + (el.id || el.getAttribute("href") || el.name || el.textContent.trim());
   const alike = (part, name) => $$("a, button, input, select, summary, [tabindex]", part).filter((el) => named(el) === name);
-  const told = (part) => $$("[data-say]", part).map((el) => el.textContent.trim());
+  const told = (part) => $$("[data-say]", part).map((el) => el.textContent.trim().replace(/\s+/g, " "));
   let asked = null, place = null, said = [];
   document.addEventListener("htmx:beforeRequest", () => { asked = document.activeElement; });
   document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
