@@ -51,32 +51,22 @@ class KeyFacts:
 
 
 class KeyRing:
-    """The keys by hash. A change of keys makes a new ring."""
+    """The keys by hash. Immutable: a change of keys makes a new ring."""
 
     def __init__(self, facts: Iterable[KeyFacts] = ()) -> None:
         self._by_hash = {item.key_hash: item for item in facts}
-        #: Live keys as they were shown, so that each is hashed once. Python finds them by a hash with a secret of this
-        #: process, so the time it takes tells nobody how much of a guess was right.
-        self._shown: dict[str, KeyFacts] = {}
 
     def __len__(self) -> int:
         return len(self._by_hash)
 
     def find(self, raw: str | None, now: datetime) -> KeyFacts | None:
         """The key's facts, or None when it is unknown, revoked or expired at `now` (aware)."""
-        if raw is None:
-            return None
-        facts = self._shown.get(raw) or self._look_up(raw)
-        return None if facts is None or facts.expired(now) else facts
-
-    def _look_up(self, raw: str) -> KeyFacts | None:
         if not raw or len(raw) > MAX_KEY:
             return None
         digest = hash_key(raw)
         facts = self._by_hash.get(digest)
-        if facts is None or not hmac.compare_digest(facts.key_hash, digest):
+        if facts is None or not hmac.compare_digest(facts.key_hash, digest) or facts.expired(now):
             return None
-        self._shown[raw] = facts
         return facts
 
     def signer(self, text: str, mark: str, now: datetime) -> KeyFacts | None:

@@ -11,7 +11,7 @@ def facts(raw: str, expires_at: datetime | None = None) -> KeyFacts:
     return KeyFacts(hash_key(raw), raw[:8], raw, frozenset({"runs"}), expires_at=expires_at)
 
 
-def test_a_key_that_was_shown_before_is_known_until_it_expires() -> None:
+def test_a_key_is_known_until_it_expires() -> None:
     ring = KeyRing([facts("first"), facts("second", expires_at=NOW)])
     for _ in range(2):
         for raw in ("first", "second"):
