@@ -57,10 +57,8 @@ WITH RECURSIVE below (top, trace_id, run_id, run_type, depth) AS (
 SELECT top::text, run_id::text FROM (SELECT * FROM below LIMIT {_PARTS_BELOW}) seen WHERE run_type = 'llm'
 """
 TRACES_OF = (
-    "SELECT trace_id::text, coalesce(h.runs, 0) FROM ("
-    "SELECT trace_id FROM traces_app_runpart WHERE run_id = ANY(%(ids)s::uuid[])"
-    " UNION SELECT trace_id FROM traces_app_tracehead WHERE trace_id = ANY(%(ids)s::uuid[])"
-    ") found LEFT JOIN traces_app_tracehead h USING (trace_id)"
+    "SELECT h.trace_id::text, h.runs FROM traces_app_tracehead h WHERE h.trace_id = ANY(%(ids)s::uuid[]"
+    " || ARRAY(SELECT p.trace_id FROM traces_app_runpart p WHERE p.run_id = ANY(%(ids)s::uuid[])))"
 )
 
 
