@@ -92,14 +92,12 @@ def _database(url: str, pool_size: int) -> dict[str, Any]:
     parts = conninfo_to_dict(url)
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     known = {name: str(parts.pop(key, None) or "") for name, key in names.items()}
-    # Without health checks a pool hands out dead connections after the database was restarted.
     pool = {"pool": {"min_size": 0, "max_size": pool_size, "timeout": 5}} if pool_size else {}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "platform_site.lib.postgres",
         **known,
         "CONN_MAX_AGE": 0,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**parts, **pool},
+        "OPTIONS": {**parts, **pool, "prepare_threshold": 1},
     }
 
 

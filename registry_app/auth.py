@@ -8,12 +8,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.auth.views import redirect_to_login
-from django.db import connection
 from django.http import JsonResponse
 from django.utils import timezone
 from ninja.errors import HttpError
 from ninja.utils import check_csrf
 
+from platform_site.lib.postgres import prepared_cursor
 from registry_app.audit import Actor
 from registry_app.keyring import MAX_KEY, hash_key
 from registry_app.models import ApiKey
@@ -107,7 +107,7 @@ def find_key(raw: str) -> LiveKey | None:
     if len(raw) > MAX_KEY:
         return None
     digest, now = hash_key(raw), timezone.now()
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_LIVE, [digest])
         row = cursor.fetchone()
     key = LiveKey(*row) if row else None

@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
-
+from platform_site.lib.postgres import prepared_cursor
 from traces_app.links import caller_request_id
 from traces_app.outline import LARGE, Outline, chosen, outline
 from traces_app.rows import DispatchRow, RunRow
@@ -51,36 +50,48 @@ def gather(any_id: str, opened: Collection[str] = ()) -> Action | None:
     """
     opened = {*opened, any_id.lower()}
     action = Action()
-    with connection.cursor() as cursor:
-        sizes: dict[str, int] = {}
+    with prepared_cursor() as cursor:
         asked: set[str] = set()
-        found = _hops(cursor, _named(any_id))
-        for _ in range(_ROUNDS):
+        asked_hops: Which = _named(any_id)
+        found = _hops(cursor, asked_hops)
+        for turn in range(_ROUNDS):
             ids = ({any_id} | _traces_named(found)) - asked
             asked |= ids
-            sizes.update(reader.traces_of(cursor, ids))
-            if not found and not sizes and not action.hops:
-                sizes.update(reader.traces_of(cursor, _under_way(cursor, any_id)))
+            traces = _traces(cursor, action, ids, opened)
+            if not turn and not found and not traces:
+                traces = _traces(cursor, action, _under_way(cursor, any_id), opened)
             new_hops = [hop for hop in found if hop.id not in action.hops]
-            new_traces = sorted(sizes.keys() - action.runs.keys())[: MAX_TRACES - len(action.runs)]
-            if not new_hops and not new_traces:
+            if not new_hops and not traces:
                 break
             action.hops.update((hop.id, hop) for hop in new_hops)
-            new_runs = _load(cursor, action, {one: sizes[one] for one in new_traces}, opened)
-            found = _hops(cursor, _around(new_runs, new_traces, new_hops))
+            action.runs |= traces
+            found = _hops(cursor, _not_yet(asked_hops, _around(traces, new_hops)))
     return action if action.runs or action.hops else None
+
+
+def _traces(
+    cursor: Any, action: Action, ids: Collection[str], opened: Collection[str]
+) -> dict[str, list[RunRow]]:
+    """The runs of the traces that the ids name and that the action does not hold yet, by trace."""
+    room = MAX_TRACES - len(action.runs)
+    runs = reader.load_named(cursor, ids, action.runs, LARGE)
+    if runs is None:
+        sizes = reader.traces_of(cursor, ids)
+        new = sorted(sizes.keys() - action.runs.keys())[:room]
+        runs = _load(cursor, action, {one: sizes[one] for one in new}, opened)
+    traces: dict[str, list[RunRow]] = {}
+    for run in runs:
+        traces.setdefault(run.trace_id, []).append(run)
+    return {one: traces[one] for one in sorted(traces)[:room]}
 
 
 def _load(cursor: Any, action: Action, sizes: dict[str, int], opened: Collection[str]) -> list[RunRow]:
     """The runs of these traces, whole or, where there are too many, those that an outline chooses."""
-    action.runs.update((trace_id, []) for trace_id in sizes)
     runs = reader.load_runs(cursor, [one for one, size in sizes.items() if size <= LARGE])
     for trace_id in (one for one, size in sizes.items() if size > LARGE):
         shape = action.outlines[trace_id] = outline(reader.load_outline(cursor, trace_id))
         shape.unread = max(sizes[trace_id] - len(shape.parents), 0)
         runs += reader.load_runs_by_id(cursor, chosen(shape, opened))
-    for run in runs:
-        action.runs.setdefault(run.trace_id, []).append(run)
     return runs
 
 
@@ -98,8 +109,9 @@ def _named(any_id: str) -> Which:
     return named
 
 
-def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> Which:
+def _around(traces: dict[str, list[RunRow]], hops: list[DispatchRow]) -> Which:
     """The records that touch these traces, runs or requests."""
+    runs = [run for rows in traces.values() for run in rows]
     ids = {run.dispatch_id for run in runs if run.dispatch_id and _UUID.fullmatch(run.dispatch_id)}
     known = {run.run_id: run for run in runs}
     roots = {
@@ -118,6 +130,14 @@ def _around(runs: list[RunRow], traces: list[str], hops: list[DispatchRow]) -> W
         "request_id": requests - {""},
         "ls_trace_id": ls_traces - {""},
     }
+
+
+def _not_yet(asked: Which, wanted: Which) -> Which:
+    """What of `wanted` was not asked before; from now on it was."""
+    new = {column: values - asked.get(column, set()) for column, values in wanted.items()}
+    for column, values in new.items():
+        asked.setdefault(column, set()).update(values)
+    return new
 
 
 def _may_begin(run: RunRow, parent: RunRow | None) -> bool:

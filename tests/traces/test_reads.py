@@ -471,9 +471,10 @@ def test_a_list_reads_the_feedback_of_its_actions_alone(api: Client) -> None:
         for q in ("", "has:feedback", "feedback.told:>0"):
             with CaptureQueriesContext(connection) as asked:
                 api.get("/api/traces", {"q": q})
-            for query in [
-                one["sql"] for one in asked.captured_queries if "feedback_app_feedback" in one["sql"]
-            ]:
+            told = [
+                one["sql"] or "" for one in asked.captured_queries
+            ]  # Django keeps no text of prepared ones
+            for query in [sql for sql in told if "feedback_app_feedback" in sql]:
                 cursor.execute("EXPLAIN " + query)
                 plan = "\n".join(line for (line,) in cursor.fetchall())
                 assert "Seq Scan on feedback_app_feedback" not in plan, plan

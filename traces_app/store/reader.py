@@ -56,10 +56,12 @@ WITH RECURSIVE below (top, trace_id, run_id, run_type, depth) AS (
 )
 SELECT top::text, run_id::text FROM (SELECT * FROM below LIMIT {_PARTS_BELOW}) seen WHERE run_type = 'llm'
 """
-TRACES_OF = (
-    "SELECT h.trace_id::text, h.runs FROM traces_app_tracehead h WHERE h.trace_id = ANY(%(ids)s::uuid[]"
-    " || ARRAY(SELECT p.trace_id FROM traces_app_runpart p WHERE p.run_id = ANY(%(ids)s::uuid[])))"
+_NAMED = "ANY(%(ids)s::uuid[] || ARRAY(SELECT n.trace_id FROM traces_app_runpart n WHERE n.run_id = ANY(%(ids)s::uuid[])))"
+PARTS_NAMED = (
+    f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.trace_id = {_NAMED}"
+    " AND p.trace_id <> ALL(%(but)s::uuid[]) LIMIT %(limit)s"
 )
+TRACES_OF = f"SELECT h.trace_id::text, h.runs FROM traces_app_tracehead h WHERE h.trace_id = {_NAMED}"
 
 
 class Cursor(Protocol):
@@ -80,6 +82,16 @@ def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
     """Return the runs with these ids that are stored, by start and run id."""
     rows = _read(cur, PARTS_OF_RUNS, run_ids)
     return _runs(rows, _chunks(cur, FACTS_OF_CHUNKS, rows, these=True))
+
+
+def load_named(cur: Cursor, any_ids: Iterable[str], but: Iterable[str], limit: int) -> list[RunRow] | None:
+    """Return every run of the traces that run ids, trace ids or W3C trace ids name, but of these traces; None when they have more than `limit` parts."""
+    wanted = _uuids(any_ids)
+    if not wanted:
+        return []
+    cur.execute(PARTS_NAMED, {"ids": wanted, "but": list(but), "limit": limit + 1})
+    rows = cur.fetchall()
+    return None if len(rows) > limit else _runs(rows, _chunks(cur, FACTS, rows))
 
 
 def load_model_calls(cur: Cursor, run_ids: Iterable[str]) -> dict[str, list[RunRow]]:
@@ -103,15 +115,17 @@ def load_outline(cur: Cursor, trace_id: str) -> Sequence[Any]:
 
 def traces_of(cur: Cursor, any_ids: Iterable[str]) -> dict[str, int]:
     """Return the traces that run ids, trace ids or W3C trace ids (32 hex digits) name, with how many runs each holds."""
-    wanted = [
-        digits
-        for one in any_ids
-        if len(digits := one.lower().replace("-", "")) == 32 and _HEX.issuperset(digits)
-    ]
+    wanted = _uuids(any_ids)
     if not wanted:
         return {}
     cur.execute(TRACES_OF, {"ids": wanted})
     return dict(cur.fetchall())
+
+
+def _uuids(any_ids: Iterable[str]) -> list[str]:
+    """Those of the ids that can be a UUID, as 32 hex digits."""
+    digits = (one.lower().replace("-", "") for one in any_ids)
+    return [one for one in digits if len(one) == 32 and _HEX.issuperset(one)]
 
 
 def load_payload(cur: Cursor, run_id: str) -> RunPayload | None:
