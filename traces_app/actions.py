@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 # ruff: noqa: S608 - statements are put together from constants; values travel as parameters
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import QueryCanceled
 
+from platform_site.lib.postgres import prepared_cursor
 from traces_app import filter_sql
 from traces_app.filter_sql import EVERYTHING, FAILED, FAILED_CALL, Clause
 from traces_app.filters import FilterError
@@ -51,7 +52,7 @@ _CALLS = f"""(
     WHERE {FAILED_CALL} AND d.method = 'POST' AND d.path ~ '/runs(/wait|/stream|/batch)?$'
     AND NOT EXISTS (SELECT 1 FROM traces_app_tracehead c WHERE c.trace_id IN ({_LS_TRACE}, {_RUN}, {_W3C}))
 )"""
-_BRANCH = "(SELECT {columns} FROM {source} h WHERE {conditions} {order} LIMIT %s)"
+_BRANCH = "(SELECT {columns} FROM {source} h WHERE {conditions} {order} LIMIT {limit})"
 
 
 def condition(terms: Sequence[Term]) -> Clause:
@@ -78,16 +79,17 @@ def newest(
 ) -> Clause:
     """A query for columns (`seen_at` and `trace_id` first) of the newest actions, or the oldest, of a condition.
 
-    `bounds` follow the condition. With `parts`, what belongs to another action and is a trace of its own counts too.
+    `bounds` follow the condition; the limit stands in the text, for it shapes the plan of a prepared query. With `parts`, what belongs to another action and is a trace of its own counts too.
     """
     direction = "ASC" if oldest else "DESC"
     order = f"ORDER BY h.seen_at {direction}, h.trace_id {direction}"
     conditions = where[0] + bounds[0]
     of_its_own = conditions if parts else f"{conditions} AND NOT {PART_OF_ANOTHER}"
-    heads = _BRANCH.format(columns=columns, source="traces_app_tracehead", conditions=of_its_own, order=order)
-    calls = _BRANCH.format(columns=columns, source=_CALLS, conditions=conditions, order=order)
-    given = [*where[1], *bounds[1], limit]
-    return f"{heads} UNION ALL {calls} {order.replace('h.', '')} LIMIT %s", [*given, *given, limit]
+    common = {"columns": columns, "order": order, "limit": limit}
+    heads = _BRANCH.format(source="traces_app_tracehead", conditions=of_its_own, **common)
+    calls = _BRANCH.format(source=_CALLS, conditions=conditions, **common)
+    given = [*where[1], *bounds[1]]
+    return f"{heads} UNION ALL {calls} {order.replace('h.', '')} LIMIT {limit}", [*given, *given]
 
 
 def edge(cursor: CursorWrapper, bounds: Clause, *, oldest: bool = False) -> tuple[datetime, UUID] | None:
@@ -110,13 +112,13 @@ def up_to(bounds: Clause, last: tuple[datetime, UUID] | None, *, oldest: bool = 
 @contextmanager
 def reading(where: Clause) -> Iterator[CursorWrapper]:
     """A cursor for reads under a condition, which end in time. Raises FilterError when they do not."""
+    if where == EVERYTHING:  # follows an index from its end, whatever is stored
+        with prepared_cursor() as cursor:
+            yield cursor
+        return
     try:
-        with ExitStack() as stack:
-            if where != EVERYTHING:  # which follows an index from its end, whatever is stored
-                stack.enter_context(transaction.atomic())
-            cursor = stack.enter_context(connection.cursor())
-            if where != EVERYTHING:
-                cursor.execute(f"SET LOCAL statement_timeout = {READ_MS}")
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {READ_MS}")
             yield cursor
     except OperationalError as error:
         if not isinstance(error.__cause__, QueryCanceled):

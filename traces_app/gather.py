@@ -21,7 +21,7 @@ MAX_HOPS = 1000
 _ROUNDS = 6
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _HOP_FIELDS = DispatchRow.__struct_fields__
-_HOPS = f"SELECT {', '.join(_HOP_FIELDS)} FROM routing_app_dispatchrecord WHERE {{which}} ORDER BY received_at, id LIMIT %s"  # noqa: S608
+_HOPS = f"SELECT {', '.join(_HOP_FIELDS).replace('id', 'id::text', 1)} FROM routing_app_dispatchrecord WHERE {{which}} ORDER BY received_at, id LIMIT %s"  # noqa: S608
 #: What runs say of the call they came by. Its own record is written when it has ended.
 _UNDER_WAY = """SELECT trace_id::text FROM traces_app_tracehead
 WHERE facts && ARRAY['meta.agentic.request_id=' || %(id)s, 'meta.agentic.dispatch_id=' || %(id)s] LIMIT %(limit)s"""

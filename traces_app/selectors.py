@@ -8,9 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import connection
 from msgspec import structs
 
+from platform_site.lib.postgres import prepared_cursor
 from traces_app import filter_sql
 from traces_app.actions import condition, edge, newest, reading, up_to
 from traces_app.filters import FilterError, parse
@@ -322,7 +322,7 @@ def runs_of(any_id: str) -> Iterator[RunDetail]:
     ids = iter(dict.fromkeys([*outlined, *(run.run_id for run in loaded)]))
     del action, loaded, outlined
     while batch := list(islice(ids, _BATCH)):
-        with connection.cursor() as cur:
+        with prepared_cursor() as cur:
             found = {
                 run.run_id: RunDetail(run, payload)
                 for run, payload in reversed(reader.load_whole(cur, batch))
@@ -335,7 +335,7 @@ def may_see(tree: StitchedTree, project: str) -> bool:
     first = next((node.run_id for node in tree.nodes if node.run_id and node.status != "missing"), None)
     if not project or first is None:
         return not project
-    with connection.cursor() as cur:
+    with prepared_cursor() as cur:
         return any(run.project == project for run in reader.load_runs_by_id(cur, [first]))
 
 
@@ -343,5 +343,5 @@ def get_run(run_id: str) -> RunDetail | None:
     """One run with its inputs, outputs and the other heavy values; None when it is not stored."""
     if not reader.valid_uuid(run_id):
         return None
-    with connection.cursor() as cur:
+    with prepared_cursor() as cur:
         return next((RunDetail(*found) for found in reader.load_whole(cur, [run_id])), None)

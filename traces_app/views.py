@@ -34,8 +34,11 @@ from traces_app.pages.window import Fold
 from traces_app.store import reader
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.http import HttpRequest
 
+    from feedback_app.selectors import FeedbackRow
     from routing_app.models import DispatchRecord
     from traces_app.pages.rows import TreeTable
     from traces_app.tree import Node, StitchedTree
@@ -220,11 +223,11 @@ def _page(
         response = render(request, REST, {"tree": tree, "table": _table(request, place, tree, node, "rest")})
         patch_vary_headers(response, ["HX-Request", "HX-Target"])
         return response
+    newest, told = _feedback(tree, node)
     context: dict[str, Any] = {"selected": None}
     if node is not None:
-        step = steps.tree_step(tree, node)
-        context = _panel_context(request, place, step, form)
-    context |= _page_context(place, tree, node)
+        context = _panel_context(request, place, steps.tree_step(tree, node), form, told)
+    context |= _page_context(place, tree, node) | {"feedback_strip": newest}
     whole = fragment or asked_number(request, "from")  # who asks for what follows has seen the beginning
     context["table"] = _table(request, place, tree, node, "all" if whole else "opening")
     response = render_page(request, PAGE, context, partial="tree", status=status)
@@ -232,9 +235,25 @@ def _page(
     return response
 
 
+def _feedback(
+    tree: StitchedTree, node: Node | None
+) -> tuple[Sequence[FeedbackRow], Sequence[FeedbackRow] | None]:
+    """The newest that was said of the action, and all that was of the step; None when the newest need not hold that."""
+    runs = {node.run_id for node in tree.nodes[:JUDGED_AT_ONCE] if node.run_id}
+    run_id = node.run_id if node else None
+    found = feedback_selectors.newest_of(tree.trace_ids, runs | {run_id} if run_id else runs, STRIP_ROWS + 1)
+    told = None if len(found) > STRIP_ROWS else [row for row in found if row.run_id == run_id]
+    return found[:STRIP_ROWS], told
+
+
 def _panel_context(
-    request: HttpRequest, place: Place, step: steps.Step, form: FeedbackForm | None
+    request: HttpRequest,
+    place: Place,
+    step: steps.Step,
+    form: FeedbackForm | None,
+    told: Sequence[FeedbackRow] | None = None,
 ) -> dict[str, Any]:
+    """`told` is what was said of the step, when that is known already."""
     node = step.node
     common = {
         "panel_base": step_href(node, place.base),
@@ -243,7 +262,7 @@ def _panel_context(
     if step.detail is None:
         facts = record_facts(step.record) if step.record else []
         return common | panel.hop_panel(step.path, node, facts, place.tab)
-    rows = feedback_selectors.for_runs([node.run_id]).get(node.run_id or "", [])
+    rows = feedback_selectors.for_runs([node.run_id]).get(node.run_id or "", []) if told is None else told
     return (
         common
         | {
@@ -275,7 +294,6 @@ def _page_context(place: Place, tree: StitchedTree, selected: Node | None) -> di
     root = next((one for one in tree.nodes if one.kind == "pool" and one.run_id), None)
     decided = hops[0].pool if hops else root.pool if root else ""
     judged = root or selected  # an outcome is the action's, whichever of its steps is looked at
-    first_runs = [node.run_id for node in tree.nodes[:JUDGED_AT_ONCE] if node.run_id]
     before, after = neighbours([*tree.trace_ids, *(hop.id for hop in hops)], place.query)
     return {
         "any_id": place.any_id,
@@ -289,7 +307,6 @@ def _page_context(place: Place, tree: StitchedTree, selected: Node | None) -> di
         "decided_pool": decided,
         "other_pools": ", ".join(pool for pool in story.pools if pool != decided),
         "mismatches": mismatches(tree) if story.decided_is_executed is False else (),
-        "feedback_strip": feedback_selectors.newest_of(tree.trace_ids, first_runs, STRIP_ROWS),
         "touch_run": root.run_id if root else None,
         "record_href": step_href(judged, place.base) + "?tab=feedback" if judged and judged.run_id else "",
         "list_href": "/traces/?" + urlencode({"q": place.query}) if place.query else "/traces/",

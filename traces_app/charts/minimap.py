@@ -46,15 +46,25 @@ def columns(nodes: Sequence[Node], scale: Scale, now: datetime) -> list[Column]:
             continue
         begun = (start - zero).total_seconds() + node.shift_ms / 1000
         took = ((node.end or now) - start).total_seconds()
-        first, last = (min(max(int(at / wide), 0), COLUMNS - 1) for at in (begun, begun + took))
-        for counts, holds in ((working, True), (llm, node.kind == "llm"), (failed, node.status == "error")):
-            if holds:
-                counts[first] += 1
-                counts[max(last + 1, first)] -= 1
+        first = _within(int(begun / wide))
+        after = max(_within(int((begun + took) / wide)) + 1, first)
+        working[first] += 1
+        working[after] -= 1
+        if node.kind == "llm":
+            llm[first] += 1
+            llm[after] -= 1
+        if node.status == "error":
+            failed[first] += 1
+            failed[after] -= 1
         if took >= spent.get(first, 0.0):
             spent[first], longest[first] = took, node
     totals = zip(accumulate(working), accumulate(llm), accumulate(failed), strict=True)
     return [Column(*counts, longest.get(at)) for at, counts in zip(range(COLUMNS), totals, strict=False)]
+
+
+def _within(column: int) -> int:
+    """The nearest column there is: clocks that are off, or the last instant, lie outside."""
+    return 0 if column < 0 else min(column, COLUMNS - 1)
 
 
 def drawn(

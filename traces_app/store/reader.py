@@ -4,23 +4,20 @@ from __future__ import annotations
 
 # ruff: noqa: S608 - statements are put together from constants of this package alone
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from traces_app.rows import RunPayload, RunRow, RunStatus
-from traces_app.store.columns import PART_SELECT, PG_EPOCH_US, part_from_row, row_from_part
+from traces_app.store.columns import PART_SELECT, part_from_row, row_from_part
 from traces_app.store.merge import merge_parts
 from traces_app.store.pack import opened, unpack
-from traces_app.store.records import Kind, RunPart, Status, uuid_bytes, uuid_text
+from traces_app.store.records import Kind, RunPart, Status, uuid_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Where PostgreSQL counts from.
-_PG_EPOCH = _EPOCH + timedelta(microseconds=PG_EPOCH_US)
-_from_bytes = int.from_bytes
 _STATUS: dict[int, RunStatus] = {Status.RUNNING: "running", Status.OK: "ok", Status.ERROR: "error"}
 _SPAN = int(Kind.SPAN)
 _HEX = frozenset("0123456789abcdef")
@@ -28,11 +25,11 @@ _HEX = frozenset("0123456789abcdef")
 Row = tuple[Any, ...]
 _TRACE, _RUN, _CHUNK, _SLOT = 0, 1, 3, 4
 #: What chunks hold: (trace, chunk) → one object for each part.
-Chunks = dict[tuple[bytes, int], list[dict[str, Any]]]
+Chunks = dict[tuple[str, int], list[dict[str, Any]]]
 
 PARTS_OF_TRACES = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.trace_id = ANY(%s::uuid[])"
 PARTS_OF_RUNS = f"SELECT {PART_SELECT} FROM traces_app_runpart p WHERE p.run_id = ANY(%s::uuid[])"
-FACTS = "SELECT uuid_send(trace_id), chunk_id, facts FROM traces_app_chunk WHERE trace_id = ANY(%s::uuid[])"
+FACTS = "SELECT trace_id::text, chunk_id, facts FROM traces_app_chunk WHERE trace_id = ANY(%s::uuid[])"
 FACTS_OF_CHUNKS = FACTS + " AND chunk_id = ANY(%s)"
 #: Lean rows for `traces_app.outline`, by start.
 OUTLINE = (
@@ -41,10 +38,7 @@ OUTLINE = (
 )
 #: More parts of one trace than this are not looked at.
 OUTLINE_PARTS = 400_000
-PAYLOADS = (
-    "SELECT uuid_send(trace_id), chunk_id, payload FROM traces_app_chunk"
-    " WHERE trace_id = ANY(%s::uuid[]) AND chunk_id = ANY(%s)"
-)
+WHOLE_CHUNKS = FACTS_OF_CHUNKS.replace("facts", "facts, payload")
 #: How deep, and among how many parts, calls of models are looked for below runs.
 _DEPTH, _PARTS_BELOW = 25, 100_000
 CALLS_BELOW = f"""
@@ -75,13 +69,13 @@ class Cursor(Protocol):
 def load_runs(cur: Cursor, trace_ids: Iterable[str]) -> list[RunRow]:
     """Return every run of the traces, posts and patches merged, by start and run id."""
     rows = _read(cur, PARTS_OF_TRACES, trace_ids)
-    return _runs(rows, _chunks(cur, FACTS, rows))
+    return _runs(rows, _facts(cur, FACTS, rows))
 
 
 def load_runs_by_id(cur: Cursor, run_ids: Iterable[str]) -> list[RunRow]:
     """Return the runs with these ids that are stored, by start and run id."""
     rows = _read(cur, PARTS_OF_RUNS, run_ids)
-    return _runs(rows, _chunks(cur, FACTS_OF_CHUNKS, rows, these=True))
+    return _runs(rows, _facts(cur, FACTS_OF_CHUNKS, rows, these=True))
 
 
 def load_named(cur: Cursor, any_ids: Iterable[str], but: Iterable[str], limit: int) -> list[RunRow] | None:
@@ -91,7 +85,7 @@ def load_named(cur: Cursor, any_ids: Iterable[str], but: Iterable[str], limit: i
         return []
     cur.execute(PARTS_NAMED, {"ids": wanted, "but": list(but), "limit": limit + 1})
     rows = cur.fetchall()
-    return None if len(rows) > limit else _runs(rows, _chunks(cur, FACTS, rows))
+    return None if len(rows) > limit else _runs(rows, _facts(cur, FACTS, rows))
 
 
 def load_model_calls(cur: Cursor, run_ids: Iterable[str]) -> dict[str, list[RunRow]]:
@@ -136,11 +130,11 @@ def load_payload(cur: Cursor, run_id: str) -> RunPayload | None:
 def load_whole(cur: Cursor, run_ids: Iterable[str]) -> list[tuple[RunRow, RunPayload]]:
     """Return the runs with these ids that are stored, each with its heavy values, by start and run id."""
     rows = _read(cur, PARTS_OF_RUNS, run_ids)
-    payloads = _chunks(cur, PAYLOADS, rows, these=True)
-    facts = _chunks(cur, FACTS_OF_CHUNKS, rows, these=True)
-    ids = _Ids()
+    chunks = _chunks(cur, WHOLE_CHUNKS, rows, these=True)
+    facts = {(trace, chunk): unpack(bytes(blob)) for trace, chunk, blob, _ in chunks}
+    payloads = {(trace, chunk): unpack(bytes(blob)) for trace, chunk, _, blob in chunks}
     parts = [part for of_run in _by_run(rows) for part in _merged(of_run, facts, payloads)]
-    runs = [(_run_row(row_from_part(part), part.facts, ids), _payload(part)) for part in parts]
+    runs = [(_run_row(row_from_part(part), part.facts), _payload(part)) for part in parts]
     return sorted(runs, key=lambda run: _by_start(run[0]))
 
 
@@ -161,18 +155,19 @@ def _read(cur: Cursor, query: str, ids: Iterable[str]) -> Sequence[Row]:
     return cur.fetchall()
 
 
-def _chunks(cur: Cursor, query: str, rows: Sequence[Row], *, these: bool = False) -> Chunks:
-    """The chunks of the traces of the rows; of these chunks alone when so asked."""
+def _facts(cur: Cursor, query: str, rows: Sequence[Row], *, these: bool = False) -> Chunks:
+    found = _chunks(cur, query, rows, these=these)
+    return {(trace, chunk): unpack(bytes(blob)) for trace, chunk, blob in found}
+
+
+def _chunks(cur: Cursor, query: str, rows: Sequence[Row], *, these: bool) -> list[Row]:
+    """The chunks that hold the rest of the rows; asked for by their traces, or when so said one by one."""
     wanted = {(row[_TRACE], row[_CHUNK]) for row in rows}
     if not wanted:
-        return {}
-    traces = [uuid_text(trace) for trace in {trace for trace, _ in wanted}]
+        return []
+    traces = list({trace for trace, _ in wanted})
     cur.execute(query, (traces, list({chunk for _, chunk in wanted})) if these else (traces,))
-    return {
-        (bytes(trace), chunk): unpack(bytes(blob))
-        for trace, chunk, blob in cur.fetchall()
-        if (bytes(trace), chunk) in wanted
-    }
+    return [one for one in cur.fetchall() if one[:2] in wanted]
 
 
 def _held(chunks: Chunks, row: Row) -> dict[str, Any]:
@@ -183,14 +178,13 @@ def _held(chunks: Chunks, row: Row) -> dict[str, Any]:
 
 def _runs(rows: Sequence[Row], facts: Chunks) -> list[RunRow]:
     """The runs of the rows, by start and run id. Most have one part, and are made straight from its row."""
-    ids = _Ids()
     runs: list[RunRow] = []
     for of_run in _by_run(rows):
         if len(of_run) == 1:
-            runs.append(_run_row(of_run[0], _held(facts, of_run[0]), ids))
+            runs.append(_run_row(of_run[0], _held(facts, of_run[0])))
         else:
             parts = _merged(of_run, facts, {})
-            runs += [_run_row(row_from_part(part), part.facts, ids) for part in parts]
+            runs += [_run_row(row_from_part(part), part.facts) for part in parts]
     return sorted(runs, key=_by_start)
 
 
@@ -199,7 +193,7 @@ def _by_start(row: RunRow) -> tuple[datetime, str]:
 
 
 def _by_run(rows: Iterable[Row]) -> Iterable[list[Row]]:
-    by_run: dict[bytes, list[Row]] = defaultdict(list)
+    by_run: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_run[row[_RUN]].append(row)
     return by_run.values()
@@ -231,15 +225,7 @@ def _copies(parts: list[RunPart]) -> list[list[RunPart]]:
     return [[*own, *(one for one in shared if one.trace_id == trace)] for (trace, *_), own in begun.items()]
 
 
-class _Ids(dict[bytes, str]):
-    """Ids as text, each written once: a run is named by all its children, a trace by all its runs."""
-
-    def __missing__(self, raw: bytes) -> str:
-        text = self[raw] = uuid_text(raw)
-        return text
-
-
-def _run_row(row: Row, held: dict[str, Any], ids: _Ids) -> RunRow:
+def _run_row(row: Row, held: dict[str, Any]) -> RunRow:
     """Return the run as the rest of the platform sees it, of its row and facts."""
     # fmt: off
     (
@@ -254,17 +240,14 @@ def _run_row(row: Row, held: dict[str, Any], ids: _Ids) -> RunRow:
     # By place: thirty names to look up are most of what a row costs.
     # fmt: off
     return RunRow(
-        ids[run_id], ids[trace_id], ids[parent_id] if parent_id else None,
-        name or "", run_type or "chain", "otlp" if kind == _SPAN else "langsmith", project or "",
-        None if start is None else _PG_EPOCH + timedelta(0, 0, _from_bytes(start, "big", signed=True)),
-        None if end is None else _PG_EPOCH + timedelta(0, 0, _from_bytes(end, "big", signed=True)),
-        _STATUS[status], facts("error"),
+        run_id, trace_id, parent_id, name or "", run_type or "chain", "otlp" if kind == _SPAN else "langsmith", project or "",
+        start, end, _STATUS[status], facts("error"),
         assistant_id, pool, version,
         _text(metadata.get("agentic.graph_digest")), _text(metadata.get("agentic.dispatch_id")),
         thread_id, model, provider,
         prompt, completion, total, None if cost is None else Decimal(cost),
         tuple(facts("tags") or ()), metadata, w3c[0], w3c[1], w3c[2], tuple(facts("attachments") or ()),
-        None if first_token is None else _PG_EPOCH + timedelta(0, 0, _from_bytes(first_token, "big", signed=True)),
+        first_token,
     )
     # fmt: on
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def prepared_cursor() -> CursorWrapper:
     """A cursor for the few statements of fixed text that are asked at every read: their connection plans them once.
 
-    Values are bound by the server, so a value never shapes the plan: not for statements where a rare one must.
+    Values are bound by the server, so a value never shapes the plan: not for statements where a rare one must. Rows
+    come in binary, in which times and bytes need no reading.
     """
     return cast("DatabaseWrapper", connection).prepared_cursor()

@@ -32,6 +32,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """See `platform_site.lib.postgres.prepared_cursor`."""
         self.ensure_connection()
         cursor = psycopg.Cursor(self.connection)
+        cursor.format = psycopg.pq.Format.BINARY
         return self._prepare_cursor(cursor)  # type: ignore[attr-defined,no-any-return] # nor this
 
 
