@@ -50,7 +50,7 @@ class Door(asyncio.Protocol):
     #: Longest that a body may stand still; dispatcher and workers give the whole of it 30 s.
     BODY_S = 40.0
     #: Real clients send 2 KB, browsers with all their cookies 16.
-    MOST_BYTES = 64 * 1024
+    MOST_BYTES = 32 * 1024
 
     def __init__(
         self,
