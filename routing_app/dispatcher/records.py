@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 TABLE = "routing_app_dispatchrecord"
 
 
-class Record(msgspec.Struct, gc=False):
-    """One row of the table; field names are its columns."""
+class Record(msgspec.Struct, gc=False, omit_defaults=True):
+    """One row of the table; field names are its columns. Most of a row are defaults, which `INSERT` puts in."""
 
     id: str
     received_at: datetime
@@ -66,11 +66,15 @@ class Record(msgspec.Struct, gc=False):
 
 
 _COLUMNS = ", ".join(Record.__struct_fields__)
+_DEFAULTS = msgspec.json.encode(
+    dict(zip(reversed(Record.__struct_fields__), reversed(Record.__struct_defaults__), strict=False))
+).decode()
 #: The rows travel as one JSON text, so a batch costs the client one parameter, and the spool is the same text. A
 #: record becomes its bytes at once: thousands of live objects that wait would cost each request the processor's cache.
 INSERT = (
     f"INSERT INTO {TABLE} ({_COLUMNS}) SELECT {_COLUMNS} "  # noqa: S608 - names of our own fields
-    f"FROM json_populate_recordset(NULL::{TABLE}, %s::json) ON CONFLICT (id) DO NOTHING"
+    f"FROM json_populate_recordset(json_populate_record(NULL::{TABLE}, '{_DEFAULTS}'), %s::json) "
+    f"ON CONFLICT (id) DO NOTHING"
 )
 
 
