@@ -205,27 +205,26 @@ def request_head(call: Call, order: Order, replica: Replica) -> bytes:
     connection = call.headers.get(b"connection")
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         drop = drop | {name.strip().lower() for name in connection.split(b",")}
+    record = call.record
+    start = _start(call.method, order.target, replica, order.body)
     lines = [
+        f"{start}x-request-id: {record.request_id}\r\nx-agentic-dispatch-id: {record.id}".encode("latin-1")
+    ]
+    lines += [
         b": ".join(pair)
         for pair in call.scope["headers"]
         if pair[0] not in drop and pair[0][:10] != b"x-agentic-"
     ]
     lines += map(b": ".join, call.trace_headers)
-    record = call.record
-    lines.append(
-        f"x-request-id: {record.request_id}\r\nx-agentic-dispatch-id: {record.id}\r\n".encode("latin-1")
-    )
-    vouched = order.table.vouched[order.pool.slug]
-    return _head(call.method, order.target, replica, b"\r\n".join(lines) + vouched, order.body)
+    lines.append(order.table.vouched[order.pool.slug])
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
 
 
-def _head(method: str, target: str, replica: Replica, lines: bytes, body: bytes) -> bytes:
+def _start(method: str, target: str, replica: Replica, body: bytes) -> str:
     endpoint = replica.endpoint
-    start = b"%b %b%b HTTP/1.1\r\nhost: %b\r\n" % (
-        method.encode(), endpoint.prefix, target.encode("latin-1"), endpoint.host_header,
-    )  # fmt: skip
-    length = b"content-length: %d\r\n\r\n" % len(body) if body or method not in ("GET", "HEAD") else b"\r\n"
-    return start + lines + length
+    length = f"content-length: {len(body)}\r\n" if body or method not in ("GET", "HEAD") else ""
+    return f"{method} {endpoint.prefix}{target} HTTP/1.1\r\nhost: {endpoint.host_header}\r\n{length}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +248,8 @@ async def ask(pool: Pool, method: str, target: str, body: bytes, *, replica: Rep
     chosen = replica or pool.choose()
     if chosen is None:
         raise _unreachable(pool, "its breaker is open")
-    lines = b"content-type: application/json\r\naccept-encoding: identity\r\n" + pool.spec.proof
+    start = _start(method, target, chosen, body).encode("latin-1")
+    head = start + b"content-type: application/json\r\naccept-encoding: identity\r\n%b\r\n" % pool.spec.proof
     try:
         await pool.control.acquire(ASK_S)
     except Saturated:
@@ -257,7 +257,7 @@ async def ask(pool: Pool, method: str, target: str, body: bytes, *, replica: Rep
     try:
         with chosen:
             async with asyncio.timeout(ASK_S):
-                status, raw = await _whole(chosen, _head(method, target, chosen, lines, body), body, pool)
+                status, raw = await _whole(chosen, head, body, pool)
     except (NotReached, Silent, Cut, TimeoutError) as error:
         chosen.breaker.failed(str(error) or "no answer in time")
         raise _unreachable(pool, str(error) or "no answer in time") from None

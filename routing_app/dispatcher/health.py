@@ -66,8 +66,8 @@ async def _heard(replica: Replica) -> None:
     endpoint = replica.endpoint
     connection = await endpoint.connection(1)
     try:
-        head = b"GET %b/ok HTTP/1.1\r\nhost: %b\r\n\r\n" % (endpoint.prefix, endpoint.host_header)
-        await connection.begin(head, b"", idle_s=1)
+        head = f"GET {endpoint.prefix}/ok HTTP/1.1\r\nhost: {endpoint.host_header}\r\n\r\n"
+        await connection.begin(head.encode(), b"", idle_s=1)
         while await connection.read():
             pass
     finally:

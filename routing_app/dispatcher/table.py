@@ -52,7 +52,7 @@ class RoutingTable:
     def _vouched_for(self, spec: PoolSpec) -> bytes:
         return spec.proof + (
             f"accept-encoding: identity\r\n{X_POOL}: {spec.slug}\r\n"
-            f"{X_ROUTING_VERSION}: {self.version}\r\n{X_ROUTING_DIGEST}: {self.digest}\r\n"
+            f"{X_ROUTING_VERSION}: {self.version}\r\n{X_ROUTING_DIGEST}: {self.digest}"
         ).encode("latin-1")
 
     def find(self, assistant_id: str) -> Target:

@@ -207,8 +207,7 @@ class Endpoint:
         parts = urlsplit(url)
         self._host, self._tls = parts.hostname or "", parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
-        self.prefix = parts.path.rstrip("/").encode("ascii")
-        self.host_header = parts.netloc.encode("ascii")
+        self.prefix, self.host_header = parts.path.rstrip("/"), parts.netloc
         self._idle: deque[Connection] = deque()
 
     async def connection(self, connect_s: float) -> Connection:
