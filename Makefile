@@ -1,5 +1,7 @@
 # Needs Python 3.11+ and make, nothing else. `make help` lists what there is.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The system's own first: distributions build theirs with optimizations, and it answers with a fifth less of the processor
+# than one that was compiled without. It counts only where it can make environments (Debian: python3.11-venv).
+PYTHON ?= $(shell /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
