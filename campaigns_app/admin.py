@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.forms.models import BaseInlineFormSet
 from django.urls import reverse
 from django.utils.html import format_html
 
@@ -20,10 +19,10 @@ from campaigns_app.models import (
 )
 from campaigns_app.writing import check_sequence_graph, check_steps
 from feedback_app.admin import GivesFeedback
-from registry_app.admin_base import OurAdmin, ReadOnlyAdmin
+from registry_app.admin_base import NamedCells, OurAdmin, ReadOnlyAdmin
 
 
-class Steps(BaseInlineFormSet):
+class Steps(NamedCells):
     """Holds what is typed here to what the service asks of a sequence."""
 
     def clean(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.db import models
 from django.utils.html import format_html, format_html_join
 
 from registry_app.admin_base import ActingAdmin, ReadOnlyAdmin, shown_json
@@ -33,10 +35,20 @@ class ApiKeyForm(ModelForm):
         fields = ("name", "scopes", "project", "trusted_tracing", "expires_at")
 
 
+class Expiry(AdminSplitDateTime):
+    """Its boxes have names; Django leaves them to the words beside, which name nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for box, name in zip(self.widgets, ("Expiry date", "Expiry time"), strict=True):
+            box.attrs["aria-label"] = name
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ActingAdmin):
     audited = ("registry_app_apikey",)
     form = ApiKeyForm
+    formfield_overrides: ClassVar = {models.DateTimeField: {"widget": Expiry}}
     list_display = ("name", "prefix", "scopes", "expires_at", "last_used_at", "revoked_at", "created_by")
     list_filter = ("revoked_at",)
     search_fields = ("name", "prefix")

@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
+from django.forms.models import BaseInlineFormSet
 from django.http import HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from django.db import models
     from django.http import HttpRequest, HttpResponse
 
+    InlineFormSet = BaseInlineFormSet[Any, Any, Any]
     ModelAdmin = admin.ModelAdmin[Any]
 else:
+    InlineFormSet = BaseInlineFormSet
     ModelAdmin = admin.ModelAdmin  # generic for the type checker alone
 
 #: Of the rows of machines so many can be paged through: to count millions takes seconds.
@@ -64,6 +67,16 @@ class ActingAdmin(OurAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         set_actor(Actor.of_request(request, "admin"))
         super().delete_queryset(request, queryset)
+
+
+class NamedCells(InlineFormSet):
+    """Of a table of rows: each box is named by its column, whose head names nothing in Django's own."""
+
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        of = "" if index is None else f", row {index + 1}"
+        for name, field in form.fields.items():
+            field.widget.attrs["aria-label"] = f"{field.label or name.capitalize()}{of}"
 
 
 class ReadOnly:

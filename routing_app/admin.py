@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.html import format_html
 
 from contract.routing_document import url_problem
-from registry_app.admin_base import ActingAdmin, OfSmallTable, ReadOnlyAdmin, shown_json
+from registry_app.admin_base import ActingAdmin, NamedCells, OfSmallTable, ReadOnlyAdmin, shown_json
 from routing_app.graph_admin import GraphRecordAdmin
 from routing_app.models import (
     AllowlistEntry,
@@ -65,6 +65,7 @@ class PoolForm(ModelForm):
 
 class AllowlistInline(TabularInline):
     model = AllowlistEntry
+    formset = NamedCells
     extra = 1
 
 
