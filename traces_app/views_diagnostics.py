@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from platform_site.lib.access import refusal
 from platform_site.lib.htmx import wants_fragment
 from registry_app.models import GraphRecord
+from routing_app.fleet import fleet
 from traces_app import canary, services
 from traces_app.models import StoredFinding
 from traces_app.pages.catalogue import BY_CODE, CATALOGUE, Entry
@@ -42,12 +43,13 @@ class Known:
 @may_read
 @require_safe
 def diagnostics(request: HttpRequest) -> HttpResponse:
-    """The failure catalogue with what stands open of it."""
+    """The failure catalogue with what stands open of it, and which pools take no calls."""
     standing = StoredFinding.objects.filter(resolved_at=None).order_by("-last_seen", "-id")
     counted = {row["code"]: row for row in standing.order_by().values("code").annotate(n=Sum("count"))}
     context = {
         "standing": standing[:FINDINGS_SHOWN],
         "open_count": standing.count(),
+        "troubled": fleet().failing,
         "rows": [Known(entry, counted.get(entry.code, {}).get("n", 0)) for entry in CATALOGUE],
         **_canary_context(request),
     }

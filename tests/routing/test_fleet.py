@@ -157,7 +157,8 @@ def test_an_operator_holds_a_breaker_and_lets_it_go(
     with dispatcher(monkeypatch, seen(EMAIL=["held open"])):
         text = operator.get("/fleet/").content.decode()
         home = operator.get("/").content.decode()
-    for page in (text, home):
+        diagnostics = operator.get("/diagnostics/").content.decode()
+    for page in (text, home, diagnostics):
         assert "EMAIL takes no calls: the breaker is held open until" in page
         assert "user:a-operator holds EMAIL open: “bad &lt;release&gt;”." in page
     assert "CLASSIFY, DISCOVERY, CORE are healthy." in home
