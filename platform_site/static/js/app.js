@@ -133,6 +133,11 @@
     location.href = first;
   });
 
+  // A browser takes what is half covered for seen; in a matrix its first column may stand on that half.
+  document.addEventListener("focusin", (e) => {
+    if (e.target.matches(".c-matrix :focus-visible")) e.target.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
+
   // What takes more than a second says so on its button.
   document.addEventListener("submit", (e) => {
     const button = e.submitter;
