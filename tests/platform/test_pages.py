@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -7,14 +8,22 @@ from typing import TYPE_CHECKING
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
+from django.utils import timezone
 
 from platform_site.patterns.trace import action
+from routing_app.models import DispatchRecord
+from tests.campaigns.conftest import campaign
+from tests.routing.conftest import live, pools
 from tests.traces.scenes import uid
 from traces_app.stitch import STALL_AFTER
 from traces_app.views_list import line_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+    from campaigns_app.models import Campaign
+
+__all__ = ["campaign", "live", "pools"]  # fixtures of other tests
 
 
 def test_strangers_are_sent_to_sign_in(db: None) -> None:
@@ -76,6 +85,63 @@ def test_an_account_without_the_permission_is_told_so(django_user_model: type[Us
         answer = client.get(path)
         assert answer.status_code == 403
         assert f"needs the permission {permission}" in answer.text, path
+
+
+def test_home_tells_sums_to_every_account_and_rows_to_who_may_read_them(
+    live: int, django_user_model: type[User]
+) -> None:
+    DispatchRecord.objects.create(
+        request_id="r", received_at=timezone.now(), ended_at=timezone.now(), caller="the-crm", status=503
+    )
+    somebody = django_user_model.objects.create_user("somebody")
+    client = Client()
+    client.force_login(somebody)
+    text = client.get("/").text
+    assert "the-crm" not in text
+    assert text.count("Reading them needs traces_app.view_tracehead") == 2
+    somebody.groups.set([Group.objects.get(name="viewer")])
+    text = client.get("/").text
+    assert "the-crm" in text
+    assert "Reading them needs" not in text
+
+
+def test_what_a_viewer_may_not_do_is_said_by_its_permission(
+    live: int, campaign: Campaign, django_user_model: type[User]
+) -> None:
+    viewer = django_user_model.objects.create_user("viewer")
+    viewer.groups.set([Group.objects.get(name="viewer")])
+    client = Client()
+    client.force_login(viewer)
+    for path, permission in (
+        ("/campaigns/", "campaigns_app.add_campaign"),
+        ("/campaigns/autumn/", "campaigns_app.change_campaign"),
+        ("/campaigns/suppressions/", "campaigns_app.add_suppression"),
+        ("/diagnostics/", "traces_app.change_storedfinding"),
+        ("/fleet/", "routing_app.add_breakerhold"),
+        ("/registry/graphs/email_compose", "routing_app.add_dispatchrecord"),
+    ):
+        assert re.search(rf"(?i)needs? {permission}", client.get(path).text), path
+
+
+def test_no_link_leads_past_the_door_of_the_admin(live: int, django_user_model: type[User]) -> None:
+    publisher = django_user_model.objects.create_user("publisher")
+    publisher.groups.set([Group.objects.get(name="publisher")])
+    client = Client()
+    client.force_login(publisher)
+    pages = (
+        "/",
+        "/diagnostics/",
+        "/feedback/",
+        "/fleet/",
+        "/registry/",
+        "/registry/graphs/email_compose",
+        "/routing/",
+    )
+    for staff in (False, True):
+        publisher.is_staff = staff
+        publisher.save()
+        led = [path for path in pages if 'href="/admin/' in client.get(path).text]
+        assert led == list(pages) * staff
 
 
 def test_who_operates_may_run_a_graph_and_who_looks_may_not(db: None) -> None:
