@@ -157,7 +157,10 @@ def campaign_start(request: HttpRequest, slug: str) -> HttpResponse:
         except ValidationError as refused:
             error = " ".join(refused.messages)
         else:
-            messages.success(request, f"{campaign.name} is active; {count} people go on.")
+            messages.success(
+                request,
+                f"{campaign.name} is active; {count} {'person goes' if count == 1 else 'people go'} on.",
+            )
             return redirect("campaigns:detail", slug=slug)
     context = {"campaign": campaign, "preview": services.resume_preview(campaign), "error": error}
     return render(request, "campaigns/start.html", context, status=422 if error else 200)
@@ -167,7 +170,8 @@ def campaign_start(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def campaign_pause(request: HttpRequest, slug: str) -> HttpResponse:
     campaign = get_object_or_404(Campaign, slug=slug)
-    messages.success(request, f"Paused; {services.pause(campaign=campaign)} people are held.")
+    held = services.pause(campaign=campaign)
+    messages.success(request, f"Paused; {held} {'person is' if held == 1 else 'people are'} held.")
     return redirect("campaigns:detail", slug=slug)
 
 
