@@ -13,7 +13,7 @@ from tests.traces.scenes import at, run, uid
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 TRACE = uid("web-app")
 DRAFT = f"/traces/{TRACE}/runs/{uid('draft llm')}"
@@ -195,6 +195,44 @@ def test_an_action_under_way_is_read_again_as_the_reader_has_it(
     page.get_by_role("link", name="Refresh").click()
     page.get_by_role("heading", name="It ended well").wait_for()
     assert page.get_by_role("link", name="Refresh").count() == 0
+
+
+def test_an_answer_that_comes_late_takes_nothing_from_the_reader(
+    database_url: str, open_page: Callable[..., Page]
+) -> None:
+    late = datetime.now(UTC) - timedelta(seconds=20) - at(0)
+    rows = [run("caller", 0, None), run("plan", 1, 5, "caller"), run("write", 6, 8, "caller")]
+    moved = [
+        structs.replace(row, start=row.start and row.start + late, end=row.end and row.end + late)
+        for row in rows
+    ]
+    store(database_url, moved, [], {})
+    page = open_page(f"/traces/{uid('caller')}/")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.headers.get("hx-target") == "traces-tree":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/traces/**", hold)
+    with page.expect_request(lambda request: request.headers.get("hx-target") == "traces-tree"):
+        page.get_by_role("link", name="Refresh").click()
+    page.locator("a[data-open]", has_text="write").click()
+    page.locator("#traces-panel h2", has_text="write").wait_for()
+    page.evaluate(
+        """() => document.addEventListener("htmx:afterRequest",
+            (e) => { if (e.detail.requestConfig.elt.matches("[data-live]")) document.title = "answered"; })"""
+    )
+    for route in held:  # the page may have asked by itself too
+        route.continue_()
+    page.wait_for_function("() => document.title === 'answered'")
+    assert page.locator("tr[aria-selected=true] a[data-open]").inner_text() == "write"
+    assert page.locator("#traces-panel h2").first.inner_text() == "write"
+    page.unroute_all()
+    page.get_by_role("link", name="Refresh").click()
+    page.locator("#traces-panel h2", has_text="write").wait_for()
 
 
 def test_a_level_reaches_rows_that_were_not_sent(database_url: str, open_page: Callable[..., Page]) -> None:

@@ -263,11 +263,19 @@
     return tail(to);
   };
   // An action under way is read again as the reader has it: the step and the tab they chose, the tree as it stands.
-  document.addEventListener("htmx:configRequest", (e) => {
-    if (!e.target.matches?.("[data-live]")) return;
+  const asLeft = () => {
     const at = new URL(location), step = $("tr[aria-selected='true'] a[data-open]");
     if (step) at.pathname = new URL(step.href).pathname;
-    e.detail.path = tail(at);
+    return tail(at);
+  };
+  document.addEventListener("htmx:configRequest", (e) => {
+    if (e.target.matches?.("[data-live]")) e.detail.path = asLeft();
+  });
+  // What the reader did meanwhile would be lost in the answer; the next one knows it.
+  document.addEventListener("htmx:beforeSwap", (e) => {
+    const asked = e.detail.requestConfig;
+    if (!asked?.elt.matches("[data-live]")) return;
+    if (asked.path !== asLeft() || $("#traces-tree .htmx-request:not([data-live])")) e.detail.shouldSwap = false;
   });
   // What is being written there is not taken away by it.
   document.addEventListener("input", (e) => { if (e.target.form) e.target.form.dataset.written = ""; });
