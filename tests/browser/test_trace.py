@@ -171,6 +171,7 @@ def test_an_action_under_way_is_read_again_as_the_reader_has_it(
     page = open_page(f"/traces/{uid('caller')}/")
     page.clock.install()
     page.locator("a[data-open]", has_text="write").click()
+    page.locator("#traces-panel h2", has_text="write").wait_for()
     page.locator(".c-tabs a", has_text="Raw").click()
     page.locator(".c-tabs [aria-current]", has_text="Raw").wait_for()
     page.get_by_role("row", name="Close plan").get_by_role("link", name="Close").click()
