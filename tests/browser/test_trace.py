@@ -236,6 +236,28 @@ def test_an_answer_that_comes_late_takes_nothing_from_the_reader(
     page.locator("#traces-panel h2", has_text="write").wait_for()
 
 
+def test_the_last_step_or_tab_that_was_asked_for_stands(
+    database_url: str, open_page: Callable[..., Page]
+) -> None:
+    store(database_url, [run("caller", 0, 9), run("write", 6, 8, "caller")], [], {})
+    page = open_page(f"/traces/{uid('caller')}/")
+    held: list[Route] = []
+    page.route(f"**/runs/{uid('write')}*", lambda route: held.append(route))
+    with page.expect_request(f"**/runs/{uid('write')}*"):
+        page.locator("a[data-open]", has_text="write").click()
+    assert page.locator("tr[aria-selected=true] a[data-open]").inner_text() == "write"
+    page.locator(".c-tabs a", has_text="Raw").click()
+    page.locator(".c-tabs [aria-current]", has_text="Raw").wait_for()
+    with page.expect_response(f"**/runs/{uid('write')}*"):
+        held[0].continue_()
+    page.unroute_all()
+    page.locator(".c-tabs a", has_text="Metadata").click()
+    page.locator(".c-tabs [aria-current]", has_text="Metadata").wait_for()
+    assert page.locator("tr[aria-selected=true] a[data-open]").inner_text() == "caller"
+    assert page.locator("#traces-panel h2").inner_text() == "caller"
+    assert page.url.endswith(f"/runs/{uid('caller')}?tab=metadata")
+
+
 def test_a_level_reaches_rows_that_were_not_sent(database_url: str, open_page: Callable[..., Page]) -> None:
     steps = [run(f"step {at}", at, at + 1, "caller") for at in range(1, 110)]
     calls = [run(f"call {at}", at, at + 1, f"step {at}") for at in range(1, 110)]

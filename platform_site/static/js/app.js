@@ -280,12 +280,18 @@
   // What is being written there is not taken away by it.
   document.addEventListener("input", (e) => { if (e.target.form) e.target.form.dataset.written = ""; });
 
-  // Selecting a row of the tree marks it before its panel arrives.
+  // What was asked for last is what stands: its row is marked before its panel arrives, and an earlier answer is dropped.
+  const forPanel = (detail) => detail.target?.id === "traces-panel" && detail.requestConfig?.verb === "get";
   document.addEventListener("htmx:beforeRequest", (e) => {
-    const row = e.target.closest?.("[role='treegrid'] tbody tr");
-    if (!row || !e.target.matches("[data-open]")) return;
-    $$("tr[aria-selected='true']", row.closest("table")).forEach((r) => r.setAttribute("aria-selected", "false"));
-    row.setAttribute("aria-selected", "true");
+    if (!forPanel(e.detail)) return;
+    const { pathname } = new URL(e.detail.requestConfig.path, location);
+    $$("[role='treegrid'] a[data-open]").forEach((step) => {
+      step.closest("tr").setAttribute("aria-selected", step.pathname === pathname);
+    });
+  });
+  document.addEventListener("htmx:beforeSwap", (e) => {
+    const step = forPanel(e.detail) && $("tr[aria-selected='true'] a[data-open]");
+    if (step && step.pathname !== new URL(e.detail.requestConfig.path, location).pathname) e.detail.shouldSwap = false;
   });
   // A hidden page asks seldom; one poll in twelve (60 s instead of 5 s) goes out.
   let held = 0;
