@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry_app.sync import sync_registry
-from routing_app.services import draft, publish
-from tests.routing.conftest import ACTOR, URLS
+from routing_app.services import draft
+from tests.routing.conftest import ACTOR, live, pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+__all__ = ["live", "pools"]  # fixtures of the routing tests
 
 #: So many steps lead through some twelve rows of the matrix.
 STEPS = 90
@@ -23,13 +23,8 @@ AWAY = "No answer from the server. What you see is the last state received."
 
 
 @pytest.fixture
-def edited(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def edited(transactional_db: None, live: int) -> None:
     """A live revision and a draft that differs, so that the bar to publish it stands at the foot of the page."""
-    for slug in URLS:
-        monkeypatch.setenv(f"{slug}_WORKER_SECRET", "s" * 40)
-    sync_registry()
-    draft.ensure_pools(URLS)
-    publish.publish_routing(actor=ACTOR, reason="first", base_version=0)
     draft.set_allowlist(slug="EMAIL", assistants=["email_compose"], actor=ACTOR)
 
 

@@ -9,10 +9,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from registry_app.models import ApiKey, AuditEntry
-from registry_app.sync import sync_registry
 from routing_app.models import RoutingRevision
 from routing_app.services import draft, drills, publish
-from tests.routing.conftest import ACTOR, URLS
+from tests.routing.conftest import ACTOR, URLS, live, pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,15 +19,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+__all__ = ["live", "pools"]  # fixtures of the routing tests
 
 
 @pytest.fixture(autouse=True)
-def first_revision(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for slug in URLS:
-        monkeypatch.setenv(f"{slug}_WORKER_SECRET", "s" * 40)
-    sync_registry()
-    draft.ensure_pools(URLS)
-    publish.publish_routing(actor=ACTOR, reason="first", base_version=0)
+def first_revision(transactional_db: None, live: int) -> None:
+    """Revision 1 is live."""
 
 
 def press(page: Page, name: str) -> None:
